@@ -88,8 +88,8 @@ export interface StorageDriver {
   /**
    * The content from `start` to `end` as a stream. Destroying the stream releases everything it holds.
    *
-   * @throws DriverError `not-found`; `invalid-offset` for a negative `start`, or one at or past the
-   *   end (offset 0 of an empty object is an empty stream).
+   * @throws DriverError `not-found`; `invalid-offset` for a negative `start`, one at or past the end
+   *   of the object (offset 0 of an empty object is an empty stream), or an `end` before `start`.
    */
   open(key: string, options?: OpenOptions): Promise<Readable>;
 
@@ -100,7 +100,7 @@ export interface StorageDriver {
    *
    * After an abort, or when `source` fails, the promise rejects with that reason, the size is some
    * value between the two, and the content up to it is intact. What was appended need not be
-   * durable, nor readable through `open`, before `commit`; a `stat` confirms its size.
+   * durable before `commit`, but `stat` confirms its size and `open` reads it.
    *
    * @throws DriverError `offset-conflict` if `offset` is not the present size.
    */

@@ -1,6 +1,8 @@
 // What a plugin is: a schema and a factory. Making one does no I/O; the registry starts it.
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type { Contracts, Logger, PluginKind } from '../contracts/index.js';
+import { cloneOptions, freezeOptions } from './clone-options.js';
+import { CONTRACT_MEMBERS } from './contract-members.js';
 
 /** What a plugin gets from the registry that starts it. */
 export interface PluginHost {
@@ -37,10 +39,92 @@ export interface Plugin<K extends PluginKind = PluginKind> {
   readonly definition: PluginDefinition<K, StandardSchemaV1>;
 }
 
+/** Options that need not be written at all are no argument that must be. */
+type FactoryArguments<Input> = Record<never, never> extends Input ? [options?: Input | undefined] : [options: Input];
+
 /** Makes plugins of one definition; options may be left out where the schema asks for none. */
 export interface PluginFactory<K extends PluginKind, S extends StandardSchemaV1> {
-  // biome-ignore format: one line a case
-  (...options: Partial<Record<never, never>> extends StandardSchemaV1.InferInput<S>
-    ? [options?: StandardSchemaV1.InferInput<S>] : [options: StandardSchemaV1.InferInput<S>]): Plugin<K>;
+  (...options: FactoryArguments<StandardSchemaV1.InferInput<S>>): Plugin<K>;
   readonly definition: PluginDefinition<K, S>;
+}
+
+/** What tells a plugin from anything else, also when it comes from another copy of this package. */
+const BRAND = Symbol.for('koa-registry.plugin');
+
+/** A class, so that an options object which holds a plugin is cloned without cloning the plugin. */
+class BoundPlugin<K extends PluginKind> implements Plugin<K> {
+  readonly [BRAND] = true;
+  readonly kind: K;
+  readonly name: string;
+  readonly options: unknown;
+  readonly definition: PluginDefinition<K, StandardSchemaV1>;
+
+  constructor(definition: PluginDefinition<K, StandardSchemaV1>, options: unknown) {
+    this.kind = definition.kind;
+    this.name = definition.name;
+    this.options = freezeOptions(cloneOptions(options === undefined ? {} : options));
+    this.definition = definition;
+    Object.freeze(this);
+  }
+}
+
+const NAME = /^[a-z0-9][a-z0-9._-]*$/;
+
+function checkDefinition({ kind, name, options, create }: PluginDefinition<PluginKind, StandardSchemaV1>): void {
+  if (typeof kind !== 'string' || !Object.hasOwn(CONTRACT_MEMBERS, kind)) {
+    throw new TypeError(`a plugin's kind is one of ${Object.keys(CONTRACT_MEMBERS).join(', ')}, not ${String(kind)}`);
+  }
+  if (typeof name !== 'string' || !NAME.test(name)) {
+    throw new TypeError(`a plugin's name is lower-case letters, digits, ".", "_" and "-", not ${String(name)}`);
+  }
+  if (typeof options?.['~standard']?.validate !== 'function') {
+    throw new TypeError(`${kind}/${name}: options must be a Standard Schema`);
+  }
+  if (typeof create !== 'function') throw new TypeError(`${kind}/${name}: create must be a function`);
+}
+
+/**
+ * Defines a plugin of an extension point.
+ *
+ * ```ts
+ * export const gcs = definePlugin({
+ *   kind: 'storage',
+ *   name: 'gcs',
+ *   options: z.strictObject({ bucket: z.string() }),
+ *   create: (options, host) => new GcsDriver(options, host.logger),
+ * });
+ * ```
+ *
+ * The factory that it answers clones and freezes the options it is called with (plain objects and
+ * arrays; functions, buffers and instances of classes are passed as they are), and checks nothing:
+ * the registry does, for all plugins at once.
+ *
+ * @throws TypeError when the definition itself is wrong.
+ */
+export function definePlugin<const K extends PluginKind, S extends StandardSchemaV1>(
+  definition: PluginDefinition<K, S>,
+): PluginFactory<K, S> {
+  checkDefinition(definition);
+  const fixed = Object.freeze({ ...definition });
+  const factory = (options?: unknown): Plugin<K> => new BoundPlugin(fixed, options);
+  return Object.freeze(Object.assign(factory, { definition: fixed }));
+}
+
+/** Binds options to a definition, as its factory does; for options whose type is not known, such as those of a file. */
+export function bindPlugin<K extends PluginKind>(
+  definition: PluginDefinition<K, StandardSchemaV1>,
+  options?: unknown,
+): Plugin<K> {
+  return new BoundPlugin(definition, options);
+}
+
+/** Whether `value` is a plugin, and one of `kind` where that is given. */
+export function isPlugin<K extends PluginKind = PluginKind>(value: unknown, kind?: K): value is Plugin<K> {
+  if (typeof value !== 'object' || value === null || !(BRAND in value)) return false;
+  return kind === undefined || ('kind' in value && value.kind === kind);
+}
+
+/** How a plugin is called in messages and logs: `storage/gcs`. */
+export function pluginLabel({ kind, name }: Pick<Plugin, 'kind' | 'name'>): string {
+  return `${kind}/${name}`;
 }

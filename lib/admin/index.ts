@@ -1,0 +1,3 @@
+// Functions for whoever looks after a registry's data; they work on a storage plugin, whether or not
+// a registry is running on it.
+export { type RebuildReferrersOptions, rebuildReferrers } from './rebuild-referrers.js';

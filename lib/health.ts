@@ -1,0 +1,40 @@
+// Whether a registry can serve: are its plugins up, and what do their backends say?
+import type { Lifecycle, PluginSet } from './plugin/index.js';
+
+export interface Health {
+  readonly ok: boolean;
+  /** `ok` or what is wrong, by the option that holds the plugin; those that can be asked. */
+  readonly checks: Readonly<Record<string, string>>;
+}
+
+/** In milliseconds: a backend that takes longer to say that it is well is not. */
+const PATIENCE = 5_000;
+
+export async function healthOf(lifecycle: Lifecycle<PluginSet>): Promise<Health> {
+  const instances = lifecycle.current();
+  if (instances === undefined) {
+    const failure = lifecycle.failure();
+    return { ok: false, checks: failure ? { [failure.plugin]: failure.message } : { plugins: 'not started' } };
+  }
+  const checks = await Promise.all(
+    Object.entries(instances).map(async ([name, instance]) => [name, await check(instance)] as const),
+  );
+  const asked = checks.filter((entry): entry is readonly [string, string] => entry[1] !== undefined);
+  return { ok: asked.every(([, answer]) => answer === 'ok'), checks: Object.fromEntries(asked) };
+}
+
+/** `undefined` where there is nothing to ask. */
+async function check(instance: unknown): Promise<string | undefined> {
+  if (typeof instance !== 'object' || instance === null || !('check' in instance)) return undefined;
+  const { check: ask } = instance as { check(options: { signal: AbortSignal }): Promise<void> };
+  const signal = AbortSignal.timeout(PATIENCE);
+  const late = new Promise<never>((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+  });
+  try {
+    await Promise.race([ask.call(instance, { signal }), late]);
+    return 'ok';
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}

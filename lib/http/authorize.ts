@@ -1,0 +1,47 @@
+// May this caller do this? Asked once a request, with everything that the route needs.
+import { RegistryError } from '../errors.js';
+import { isRepositoryName } from '../model/repository-name.js';
+import type { Scope } from '../model/scope.js';
+import type { Call } from './call.js';
+import { OPEN, pullScope } from './grants.js';
+import { allowedMethods } from './router.js';
+import type { Route } from './routes.js';
+
+const ACTIONS = { pull: ['pull'], push: ['pull', 'push'], delete: ['delete'] } as const;
+
+function requiredScopes({ access }: Route, call: Call): Scope[] {
+  if (access === 'none' || access === 'base') return [];
+  if (access === 'catalog') return [{ type: 'registry', name: 'catalog', action: '*' }];
+  return ACTIONS[access].map((action) => ({ type: 'repository', name: call.repository, action }));
+}
+
+/** A mount names a repository besides the route's own. */
+function optionalScopes(route: Route, call: Call): Scope[] {
+  const from = route.method === 'POST' ? call.query('from') : undefined;
+  return from !== undefined && isRepositoryName(from) ? [pullScope(from)] : [];
+}
+
+/** @throws Challenge, or RegistryError `DENIED`, as the auth handler decides. */
+export async function authorize(call: Call, route: Route): Promise<void> {
+  const { auth } = call.services;
+  if (auth === undefined || route.access === 'none') {
+    call.grant = OPEN;
+    return;
+  }
+  call.grant = await auth.authorize({
+    required: requiredScopes(route, call),
+    optional: optionalScopes(route, call),
+    ctx: call.ctx,
+    signal: call.signal,
+  });
+}
+
+/** @throws RegistryError `UNSUPPORTED` for a change that this registry's options rule out, with what is left as `Allow`. */
+export function permit(call: Call, route: Route): void {
+  const { readOnly, deleteEnabled } = call.settings;
+  const may = ({ access }: Route) =>
+    !(readOnly && (access === 'push' || access === 'delete')) && (deleteEnabled || access !== 'delete');
+  if (may(route)) return;
+  const problem = readOnly ? 'this registry is read-only' : 'deletion is disabled';
+  throw new RegistryError('UNSUPPORTED', { problem }, { headers: { Allow: allowedMethods(call.mount.path, may) } });
+}

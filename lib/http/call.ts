@@ -1,0 +1,145 @@
+// One request on its way through the chain: what was parsed of it, who sent it, and the tools to
+// answer it. Whatever most requests do not need is made when it is first asked for.
+import { randomUUID } from 'node:crypto';
+import type { Context } from 'koa';
+import type { Grant, Logger } from '../contracts/index.js';
+import type { Digest } from '../model/digest.js';
+import type { Reference } from '../model/reference.js';
+import type { RepositoryName } from '../model/repository-name.js';
+import type { Services, UploadStateCodec } from '../services/index.js';
+import type { Mount } from './mount.js';
+import type { Route } from './routes.js';
+import { type UrlOptions, Urls } from './urls.js';
+
+/** What the HTTP face of one registry is made of. */
+export interface HttpParts {
+  readonly log: Logger;
+  readonly states: UploadStateCodec;
+  readonly settings: HttpSettings;
+  /** The services, once the plugins are up; throws `UNAVAILABLE` while they are not. */
+  services(): Services | Promise<Services>;
+}
+
+/** The options that handlers read. */
+export interface HttpSettings {
+  readonly urls: UrlOptions;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly maxManifestBytes: number;
+  readonly bodyTimeout: number;
+  readonly minChunkBytes: number;
+  readonly maxTags: number;
+  readonly maxRepositories: number;
+  readonly deleteEnabled: boolean;
+  readonly metadata: MetadataSettings | undefined;
+  /** May change while the registry runs. */
+  readOnly: boolean;
+}
+
+/** The endpoint document's own part. */
+export interface MetadataSettings {
+  readonly fallback?: string | undefined;
+  readonly mirrors: readonly { readonly root: string; readonly manifests: boolean }[];
+}
+
+/** What the path named, parsed; a route has those that its pattern names. */
+interface Named {
+  repository?: RepositoryName;
+  digest?: Digest;
+  reference?: Reference;
+  session?: string;
+}
+
+const TRUSTED_ID = /^[\w.:-]{1,128}$/;
+
+export class Call {
+  readonly ctx: Context;
+  readonly mount: Mount;
+  readonly id: string;
+  readonly #parts: HttpParts;
+  #log: Logger | undefined;
+  #controller: AbortController | undefined;
+  #urls: Urls | undefined;
+  named: Named = {};
+  route: Route | undefined;
+  services!: Services;
+  grant!: Grant;
+
+  constructor(ctx: Context, mount: Mount, parts: HttpParts) {
+    this.ctx = ctx;
+    this.mount = mount;
+    this.#parts = parts;
+    const given = ctx.app.proxy ? ctx.get('X-Request-Id') : '';
+    this.id = TRUSTED_ID.test(given) ? given : randomUUID();
+  }
+
+  get settings(): HttpSettings {
+    return this.#parts.settings;
+  }
+
+  get states(): UploadStateCodec {
+    return this.#parts.states;
+  }
+
+  get repository(): RepositoryName {
+    return this.#part('repository');
+  }
+
+  get digest(): Digest {
+    return this.#part('digest');
+  }
+
+  get reference(): Reference {
+    return this.#part('reference');
+  }
+
+  get session(): string {
+    return this.#part('session');
+  }
+
+  #part<K extends keyof Named>(name: K): NonNullable<Named[K]> {
+    const value = this.named[name];
+    if (value === undefined) throw new Error(`the route ${this.route?.path} names no ${name}`);
+    return value;
+  }
+
+  /** The registry's logger with this request's id. */
+  get log(): Logger {
+    this.#log ??= this.#parts.log.child({ requestId: this.id });
+    return this.#log;
+  }
+
+  get urls(): Urls {
+    this.#urls ??= new Urls(this.ctx, this.mount.base, this.settings.urls);
+    return this.#urls;
+  }
+
+  /** Aborted when the client goes away before it is answered. */
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      const controller = new AbortController();
+      const { res } = this.ctx;
+      const gone = () => {
+        if (!res.writableFinished) controller.abort(new Error('the client went away'));
+      };
+      if (res.destroyed) gone();
+      else res.once('close', gone);
+      this.#controller = controller;
+    }
+    return this.#controller.signal;
+  }
+
+  /** A parameter of the query; the first where there are several, `undefined` where it is missing. */
+  query(name: string): string | undefined {
+    return this.queries(name)[0];
+  }
+
+  queries(name: string): readonly string[] {
+    const value = this.ctx.query[name];
+    return value === undefined ? [] : typeof value === 'string' ? [value] : value;
+  }
+
+  header(name: string): string | undefined {
+    const value = this.ctx.headers[name];
+    return typeof value === 'string' ? value : undefined;
+  }
+}

@@ -1,0 +1,56 @@
+// Every failure becomes an answer here: the JSON envelope, its status, and nothing that is not the
+// client's business.
+import type { Context } from 'koa';
+import { Challenge, DriverError, RegistryError } from '../errors.js';
+import type { Call } from './call.js';
+
+/** What a client is told to wait when a backend is away, in seconds. */
+const RETRY_AFTER = '5';
+
+/** How long the rest of an unwanted body is read so that the client sees the answer, in milliseconds. */
+const LINGER = 5_000;
+
+/** The answer to whatever was thrown. A backend that is away is a 503; what nobody foresaw is a 500. */
+export function toRegistryError(error: unknown): RegistryError {
+  if (error instanceof RegistryError) return error;
+  if (error instanceof DriverError && (error.reason === 'unavailable' || error.reason === 'quota')) {
+    return new RegistryError('UNAVAILABLE', undefined, { cause: error });
+  }
+  return new RegistryError('UNKNOWN', undefined, { cause: error });
+}
+
+/** Answers a call that failed. What handlers have set before, such as `Location` of a 416, stays. */
+export function answerError(call: Call, thrown: unknown): void {
+  const { ctx } = call;
+  const error = toRegistryError(thrown);
+  report(call, error);
+  ctx.status = error.status;
+  ctx.set(error.headers as Record<string, string>);
+  if (error instanceof Challenge) ctx.set('WWW-Authenticate', [...error.challenges]);
+  if ((error.status === 503 || error.status === 429) && !ctx.response.get('Retry-After')) {
+    ctx.set('Retry-After', RETRY_AFTER);
+  }
+  const body = Buffer.from(JSON.stringify({ errors: error.entries }));
+  ctx.set('Content-Type', 'application/json');
+  ctx.body = body;
+  if (!ctx.req.complete) linger(ctx);
+}
+
+function report(call: Call, error: RegistryError): void {
+  const fields = { err: error.cause ?? error, code: error.code, status: error.status, path: call.mount.path };
+  if (error.status < 500) {
+    call.log.debug(fields, 'request refused');
+    return;
+  }
+  call.log.error(fields, error.status === 503 ? 'backend unavailable' : 'request failed');
+  if (error.code === 'UNKNOWN') call.ctx.app.emit('error', error.cause ?? error, call.ctx);
+}
+
+/** Node reads on what is left of the body; a client that never stops sending is cut off. */
+function linger({ req, res }: Context): void {
+  res.once('finish', () => {
+    if (req.complete || req.destroyed) return;
+    const timer = setTimeout(() => req.socket.destroy(), LINGER).unref();
+    req.once('close', () => clearTimeout(timer));
+  });
+}

@@ -1,0 +1,70 @@
+// The Koa face of a registry: one middleware over the chain that every request goes through.
+
+import type { Middleware } from 'koa';
+import compose from 'koa-compose';
+import { authorize, permit } from './authorize.js';
+import { Call, type HttpParts } from './call.js';
+import { answerError } from './errors.js';
+import { findMount } from './mount.js';
+import { warnOfRequestTimeout } from './request-timeout.js';
+import { findRoute } from './router.js';
+
+export type { HttpParts, HttpSettings, MetadataSettings } from './call.js';
+
+type Step = (call: Call, next: () => Promise<void>) => Promise<void>;
+
+/** Failures of everything below become answers. */
+const answerErrors: Step = async (call, next) => {
+  try {
+    await next();
+  } catch (error) {
+    answerError(call, error);
+  }
+};
+
+const route: Step = (call, next) => {
+  findRoute(call);
+  return next();
+};
+
+const allow: Step = async (call, next) => {
+  if (call.route === undefined) return;
+  await authorize(call, call.route);
+  permit(call, call.route);
+  await next();
+};
+
+const handle: Step = async (call) => {
+  await call.route?.handler(call);
+};
+
+/** Puts the headers on that every answer carries, and waits for the services. */
+function prepare(parts: HttpParts): Step {
+  const headers = { ...parts.settings.headers, 'Docker-Distribution-API-Version': 'registry/2.0' };
+  return async (call, next) => {
+    const { ctx } = call;
+    ctx.set(headers);
+    ctx.set('X-Request-Id', call.id);
+    // koa-compress asks this: content under a digest travels byte for byte.
+    (ctx as { compress?: boolean }).compress = false;
+    const services = parts.services();
+    call.services = services instanceof Promise ? await services : services;
+    await next();
+  };
+}
+
+/** What is not the registry's goes to `next()`, untouched. */
+export function createMiddleware(parts: HttpParts, prefix: string): Middleware {
+  const chain = compose<Call>([answerErrors, prepare(parts), route, allow, handle]);
+  const withRoot = parts.settings.metadata !== undefined;
+  let warned = false;
+  return (ctx, next) => {
+    const mount = findMount(ctx, prefix, withRoot);
+    if (mount === undefined) return next();
+    if (!warned) {
+      warned = true;
+      warnOfRequestTimeout(ctx.req.socket, parts.log);
+    }
+    return chain(new Call(ctx, mount, parts));
+  };
+}

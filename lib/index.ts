@@ -1,0 +1,29 @@
+// The public face of the package: the registry, the plugin kit, the contracts, the model.
+export type * from './contracts/index.js';
+export * from './errors.js';
+export type { Health } from './health.js';
+export * from './model/index.js';
+export type { RegistryOptions } from './options.js';
+export {
+  type AnyPluginFactory,
+  type Backoff,
+  type Checked,
+  checkOptions,
+  definePlugin,
+  duration,
+  fromConfig,
+  isPlugin,
+  MissingPeerError,
+  optionalPeer,
+  type Plugin,
+  type PluginDefinition,
+  type PluginFactory,
+  type PluginHost,
+  redact,
+  type Started,
+  type StartOptions,
+  secret,
+  size,
+  startPlugin,
+} from './plugin/index.js';
+export { type Registry, registry } from './registry.js';

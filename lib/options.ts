@@ -1,0 +1,127 @@
+// The options of a registry: one schema, checked at once, every key explained.
+import { z } from 'zod';
+import type { Logger } from './contracts/index.js';
+import { OptionsError } from './errors.js';
+import { checkOptions, duration, pluginOf, secret, size } from './plugin/index.js';
+
+const LOG_METHODS = ['debug', 'info', 'warn', 'error', 'child'] as const;
+
+function isLogger(value: unknown): value is Logger {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    LOG_METHODS.every((name) => typeof Reflect.get(value, name) === 'function')
+  );
+}
+
+const prefix = z
+  .string()
+  .regex(/^(?:\/[\w.~-]+)*\/?$/, 'must be a path such as "/portal"')
+  .transform((path) => path.replace(/\/$/, ''));
+
+const address = z.url({ protocol: /^https?$/, error: 'must be an http or https URL' });
+
+const mirror = z.strictObject({
+  /** The API's root of the mirror: `https://mirror.example/v2/`. */
+  root: address,
+  /** Whether the mirror has manifests, not only blobs. */
+  manifests: z.boolean().default(true),
+});
+
+const http = z.strictObject({
+  /**
+   * The registry's address as clients know it, when it cannot be told from the request:
+   * `https://registry.example`, with a path where a proxy in front takes one off.
+   */
+  host: address.optional(),
+  /** Answer `Location` and `Link` without scheme and host. Default: false. */
+  relativeUrls: z.boolean().default(false),
+  /**
+   * Signs the state of an upload that travels in its `Location`. The same on every host that serves
+   * this registry. Default: random, so that uploads under way end with the process.
+   */
+  secret: secret(z.string().min(1)).optional(),
+  /** Headers to put on every answer. */
+  headers: z.record(z.string(), z.string()).default({}),
+  /** A larger manifest is answered 413. At least 4 MiB keeps to the specification. Default: 4 MiB. */
+  maxManifestBytes: size({ min: 1 }).default(4 * 1024 * 1024),
+  /** For how long a client may send nothing in the middle of a body before it is answered 408. Default: 60 s. */
+  bodyTimeout: duration({ min: 1 }).default(60_000),
+});
+
+const schema = z.strictObject({
+  /** Where content is kept. */
+  storage: pluginOf('storage'),
+  /** What precedes `/v2` in the path: `/portal`. Not needed below koa-mount. Default: nothing. */
+  prefix: prefix.default(''),
+  /** What the registry remembers of the store. Default: in this process's memory. */
+  cache: pluginOf('cache').optional(),
+  /** Who may do what. Default: everybody everything, and the log says so. */
+  auth: pluginOf('auth').optional(),
+  /** Sends clients elsewhere for the bytes of a blob. Default: the registry streams them. */
+  layer: pluginOf('layer').optional(),
+  /** Manifest formats besides OCI images and indexes, Docker schema 2 images and Docker lists. */
+  formats: z.array(pluginOf('format')).default([]),
+  delete: z
+    .strictObject({
+      /** Whether blobs, manifests and tags may be deleted. Default: false. */
+      enabled: z.boolean().default(false),
+    })
+    .prefault({}),
+  /** Refuse every change. May be switched while the registry runs, by `registry(…).readOnly`. Default: false. */
+  readOnly: z.boolean().default(false),
+  uploads: z
+    .strictObject({
+      /** The least size of a chunk but the last, as told to clients in `OCI-Chunk-Min-Length`. Default: 1. */
+      minChunkBytes: size({ min: 1 }).default(1),
+    })
+    .prefault({}),
+  http: http.prefault({}),
+  tags: z
+    .strictObject({
+      /** The most tags that one page has. Default: 1000. */
+      maxEntries: z.int().min(1).default(1000),
+    })
+    .prefault({}),
+  catalog: z
+    .strictObject({
+      /** The most repositories that one page has. Default: 1000. */
+      maxEntries: z.int().min(1).default(1000),
+    })
+    .prefault({}),
+  validation: z
+    .strictObject({
+      manifests: z
+        .strictObject({
+          /** Whether a manifest is refused when a blob or manifest that it refers to is not in its repository. Default: true. */
+          references: z.boolean().default(true),
+        })
+        .prefault({}),
+    })
+    .prefault({}),
+  metadata: z
+    .strictObject({
+      /** Whether `GET <prefix>/` answers the endpoint document. Default: false. */
+      enabled: z.boolean().default(false),
+      /** Where a client should look for what is not here, such as `v1`. */
+      fallback: z.string().optional(),
+      /** Where the same content may be pulled. */
+      mirrors: z.array(mirror).default([]),
+    })
+    .prefault({}),
+  /** pino's interface. Default: pino itself, writing JSON to the standard output. */
+  logger: z.custom<Logger>(isLogger, 'must have the methods of a pino logger').optional(),
+});
+
+/** What `registry()` takes. */
+export type RegistryOptions = z.input<typeof schema>;
+
+/** The same with all defaults. */
+export type ResolvedOptions = z.output<typeof schema>;
+
+/** @throws OptionsError with every problem of the options and of all plugins' options. */
+export function resolveOptions(options: RegistryOptions): ResolvedOptions {
+  const checked = checkOptions(schema, options);
+  if (checked.problems !== undefined) throw new OptionsError(checked.problems);
+  return checked.value;
+}

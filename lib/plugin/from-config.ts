@@ -1,0 +1,99 @@
+// Turns a configuration file in the shape of distribution's `config.yml` into the options of
+// `registry()`. Reading the file and its YAML is the caller's.
+import { OptionsError } from '../errors.js';
+import { checkOptions } from './check-options.js';
+import { isPlainObject } from './clone-options.js';
+import { type AnyPluginFactory, configDocument, pluginsIn, redirectPlugin } from './config-document.js';
+import type { Plugin } from './define-plugin.js';
+import { matchKeys } from './match-keys.js';
+import { Outline } from './outline.js';
+
+/** What a configuration file can say: a part of the options of `registry()`, to be spread into the rest. */
+export interface ConfiguredOptions {
+  readonly storage: Plugin<'storage'>;
+  readonly auth?: Plugin<'auth'> | undefined;
+  readonly layer?: Plugin<'layer'> | undefined;
+  readonly prefix?: string | undefined;
+  readonly readOnly?: boolean | undefined;
+  readonly delete?: { readonly enabled?: boolean | undefined } | undefined;
+  readonly http?: ConfiguredHttp | undefined;
+  readonly tags?: { readonly maxEntries?: number | undefined } | undefined;
+  readonly catalog?: { readonly maxEntries?: number | undefined } | undefined;
+  readonly validation?: { readonly manifests?: { readonly references?: boolean | undefined } | undefined } | undefined;
+}
+
+interface ConfiguredHttp {
+  readonly host?: string | undefined;
+  readonly relativeUrls?: boolean | undefined;
+  readonly secret?: string | undefined;
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+}
+
+/**
+ * The options that a document in the shape of distribution's `config.yml` asks for, with the plugins
+ * at hand: `storage: { gcs: { bucket } }` needs the factory `gcs`. Keys may be written as
+ * distribution writes them (`rootdirectory`) or as the plugin does (`rootDirectory`).
+ *
+ * ```ts
+ * registry({ ...fromConfig(parse(await readFile('config.yml', 'utf8')), [filesystem, htpasswd]), logger });
+ * ```
+ *
+ * What belongs to the host application is skipped: `version`, `log`, and of `http` the address, TLS,
+ * HTTP/2, debug server and drain time-out. So are settings whose effect the registry has anyway
+ * (`storage.cache` in memory, `storage.tag.concurrencylimit`).
+ *
+ * A blob is redirected to the backend, unless `storage.redirect.disable` forbids it, where a plugin
+ * `layer/redirect` is among those handed over.
+ *
+ * @param document the parsed YAML or JSON; it is neither changed nor kept.
+ * @throws OptionsError with everything in the document that is wrong, unknown, or not supported.
+ */
+export function fromConfig(document: unknown, plugins: readonly AnyPluginFactory[]): ConfiguredOptions {
+  const schema = configDocument(plugins);
+  const { value, problems } = checkOptions(schema, spellOut(matchKeys(Outline.of(schema), document)));
+  if (problems !== undefined) throw new OptionsError(problems);
+  const [storage] = pluginsIn(value.storage, 'storage');
+  const [auth] = pluginsIn(value.auth, 'auth');
+  if (storage === undefined) throw new OptionsError([{ path: 'storage', message: 'required' }]);
+  const { http, catalog, tags, validation } = value;
+  return withoutAbsent({
+    storage,
+    auth,
+    layer: value.storage.redirect?.disable === true ? undefined : redirectPlugin(plugins),
+    prefix: http?.prefix ?? undefined,
+    readOnly: value.storage.maintenance?.readOnly?.enabled ?? undefined,
+    delete: { enabled: value.storage.delete?.enabled ?? undefined },
+    http: {
+      host: http?.host ?? undefined,
+      relativeUrls: http?.relativeUrls ?? undefined,
+      secret: http?.secret ?? undefined,
+      headers: joinHeaders(http?.headers ?? {}),
+    },
+    tags: { maxEntries: tags?.maxTags ?? undefined },
+    catalog: { maxEntries: catalog?.maxEntries ?? undefined },
+    validation: { manifests: { references: validation?.manifests?.references ?? undefined } },
+  });
+}
+
+/** distribution lets `storage: inmemory` stand for a section without options. */
+function spellOut(document: unknown): unknown {
+  if (!isPlainObject(document)) return document;
+  const sections = ['storage', 'auth'].filter((name) => typeof document[name] === 'string');
+  return { ...document, ...Object.fromEntries(sections.map((name) => [name, { [String(document[name])]: null }])) };
+}
+
+function joinHeaders(headers: Readonly<Record<string, string | readonly string[]>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, [value].flat().join(', ')]));
+}
+
+/** Drops members that are `undefined`, and groups in which nothing is left. */
+function withoutAbsent<T extends object>(options: T): T {
+  const entries = Object.entries(options).map(([key, value]) => [
+    key,
+    isPlainObject(value) ? withoutAbsent(value) : value,
+  ]);
+  const present = entries.filter(
+    ([, value]) => !(value === undefined || (isPlainObject(value) && Object.keys(value).length === 0)),
+  );
+  return Object.fromEntries(present) as T;
+}

@@ -1,0 +1,12 @@
+// The plugin kernel as the rest sees it: defining plugins, checking options, starting and closing.
+export { type Checked, checkOptions } from './check-options.js';
+export type { AnyPluginFactory } from './config-document.js';
+export * from './define-plugin.js';
+export { type ConfiguredOptions, fromConfig } from './from-config.js';
+export * from './guard-storage.js';
+export * from './lifecycle.js';
+export { MissingPeerError, optionalPeer } from './optional-peer.js';
+export { pluginOf } from './plugin-schema.js';
+export { redact, secret } from './secrets.js';
+export { type Started, type StartOptions, startPlugin } from './start-plugin.js';
+export { duration, size, type UnitBounds } from './units.js';

@@ -1,0 +1,126 @@
+// A registry: options in, a Koa middleware with a life of its own out.
+import { randomBytes } from 'node:crypto';
+import type { Middleware } from 'koa';
+import { pino } from 'pino';
+import type { Logger } from './contracts/index.js';
+import { RegistryError } from './errors.js';
+import { type Health, healthOf } from './health.js';
+import { createMiddleware, type HttpSettings } from './http/index.js';
+import { type RegistryOptions, type ResolvedOptions, resolveOptions } from './options.js';
+import { Lifecycle } from './plugin/index.js';
+import { createServices, type Services, UploadStateCodec } from './services/index.js';
+
+/** How long a request waits for plugins that are just being started, in milliseconds. */
+const START_PATIENCE = 5_000;
+
+/** The middleware, and what the host application may ask of the registry behind it. */
+export interface Registry extends Middleware {
+  /**
+   * Starts the plugins, unless a request already did, and resolves when all are up.
+   *
+   * @throws when the registry is closed meanwhile.
+   */
+  ready(): Promise<void>;
+  /** Whether the registry can serve, and what its backends say. Never throws. */
+  health(): Promise<Health>;
+  /** Ends what the plugins hold, in the reverse order of their start. Requests that come later are answered 503. */
+  close(): Promise<void>;
+  /** Refuse every change; may be switched at any time. */
+  readOnly: boolean;
+}
+
+function toSettings(options: ResolvedOptions): HttpSettings {
+  const { http, metadata, uploads, tags, catalog } = options;
+  const { fallback, mirrors } = metadata;
+  return {
+    urls: { host: http.host, relativeUrls: http.relativeUrls },
+    headers: http.headers,
+    maxManifestBytes: http.maxManifestBytes,
+    bodyTimeout: http.bodyTimeout,
+    minChunkBytes: uploads.minChunkBytes,
+    maxTags: tags.maxEntries,
+    maxRepositories: catalog.maxEntries,
+    deleteEnabled: options.delete.enabled,
+    metadata: metadata.enabled ? { fallback, mirrors } : undefined,
+    readOnly: options.readOnly,
+  };
+}
+
+type Plugins = Pick<ResolvedOptions, 'storage' | 'cache' | 'auth' | 'layer' | 'formats'>;
+
+/** The services from the moment on when the plugins are up. */
+class Backend {
+  readonly lifecycle: Lifecycle<Plugins>;
+  readonly #options: ResolvedOptions;
+  readonly #log: Logger;
+  #services: Services | undefined;
+
+  constructor(options: ResolvedOptions, log: Logger) {
+    const { storage, cache, auth, layer, formats } = options;
+    this.#options = options;
+    this.#log = log;
+    const registry = options.prefix === '' ? '/' : options.prefix;
+    this.lifecycle = new Lifecycle({ storage, cache, auth, layer, formats }, { logger: log, registry });
+  }
+
+  /** @throws RegistryError `UNAVAILABLE` while a plugin cannot be started, and after the registry was closed. */
+  services(): Services | Promise<Services> {
+    const instances = this.lifecycle.current();
+    if (instances === undefined) return this.#started();
+    this.#services ??= createServices({
+      ...instances,
+      requireReferences: this.#options.validation.manifests.references,
+      log: this.#log,
+    });
+    return this.#services;
+  }
+
+  async #started(): Promise<Services> {
+    const failure = this.lifecycle.failure();
+    if (failure === undefined) {
+      try {
+        await this.lifecycle.ready({ signal: AbortSignal.timeout(START_PATIENCE) });
+        return this.services();
+      } catch (cause) {
+        throw new RegistryError('UNAVAILABLE', undefined, { cause });
+      }
+    }
+    const seconds = Math.max(1, Math.ceil((failure.retryAt - Date.now()) / 1000));
+    const cause = new Error(`${failure.plugin}: ${failure.message}`);
+    throw new RegistryError('UNAVAILABLE', undefined, { cause, headers: { 'Retry-After': String(seconds) } });
+  }
+}
+
+/**
+ * A container registry as a Koa middleware (Docker Registry HTTP API V2, OCI Distribution 1.1).
+ *
+ * ```ts
+ * app.use(registry({ storage: filesystem({ rootDirectory: './data' }) }));
+ * ```
+ *
+ * Does no I/O before the first request or {@link Registry.ready}.
+ *
+ * @throws OptionsError with everything that is wrong with the options and those of all plugins.
+ */
+export function registry(options: RegistryOptions): Registry {
+  const resolved = resolveOptions(options);
+  const log = resolved.logger ?? pino({ name: 'koa-registry' });
+  const settings = toSettings(resolved);
+  const backend = new Backend(resolved, log);
+  if (resolved.auth === undefined) {
+    log.warn({ prefix: resolved.prefix }, 'no auth handler: everybody may pull, push and, where it is enabled, delete');
+  }
+  const states = new UploadStateCodec(resolved.http.secret ?? randomBytes(32).toString('hex'));
+  const middleware = createMiddleware({ log, states, settings, services: () => backend.services() }, resolved.prefix);
+  return Object.defineProperties(middleware, {
+    ready: { value: async () => void (await backend.lifecycle.ready()) },
+    health: { value: () => healthOf(backend.lifecycle) },
+    close: { value: async () => void (await backend.lifecycle.close()) },
+    readOnly: {
+      get: () => settings.readOnly,
+      set: (value: boolean) => {
+        settings.readOnly = value;
+      },
+    },
+  }) as Registry;
+}

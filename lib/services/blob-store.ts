@@ -1,0 +1,139 @@
+// Blobs as a repository sees them: content that stands once in the store, and links that say which
+// repositories have it.
+import type { Readable } from 'node:stream';
+import { LRUCache } from 'lru-cache';
+import type { StorageDriver } from '../contracts/storage.js';
+import { isDriverError, RegistryError } from '../errors.js';
+import type { Descriptor } from '../model/descriptor.js';
+import type { Digest } from '../model/digest.js';
+import { OCTET_STREAM } from '../model/media-types.js';
+import type { ByteRange } from '../model/range.js';
+import type { RepositoryName } from '../model/repository-name.js';
+import { Contents } from './contents.js';
+import type { Descriptors } from './descriptors.js';
+import { blobKey, blobLinkKey, blobMembershipKey } from './keys.js';
+import { orAbsent, readLink, removeIfPresent, writeLink } from './links.js';
+
+/** How many digests, and repositories of each, are remembered for a mount that names no source. */
+const HINTS = 10_000;
+const HINTS_PER_DIGEST = 4;
+
+export interface BlobStoreParts {
+  readonly storage: StorageDriver;
+  readonly descriptors: Descriptors;
+  readonly contents: Contents;
+}
+
+/** What part of a blob is wanted, and until when. */
+export interface OpenOptions {
+  readonly range?: ByteRange | undefined;
+  readonly signal: AbortSignal;
+}
+
+export class BlobStore {
+  readonly #storage: StorageDriver;
+  readonly #descriptors: Descriptors;
+  readonly #contents: Contents;
+  readonly #hints = new LRUCache<Digest, readonly RepositoryName[]>({ max: HINTS });
+
+  constructor({ storage, descriptors, contents }: BlobStoreParts) {
+    this.#storage = storage;
+    this.#descriptors = descriptors;
+    this.#contents = contents;
+  }
+
+  /**
+   * The descriptor of a blob of the repository. Its digest is where the content stands: distribution
+   * links a sha512 name to content that it keeps under sha256.
+   *
+   * @throws RegistryError `BLOB_UNKNOWN`.
+   */
+  async stat(repository: RepositoryName, digest: Digest): Promise<Descriptor> {
+    const known = this.#descriptors.get(`blobs:${repository}`, digest);
+    return (known instanceof Promise ? await known : known) ?? (await this.#look(repository, digest));
+  }
+
+  /** As {@link stat}, but asks the store: a push must not believe what is only remembered. */
+  async confirm(repository: RepositoryName, digest: Digest): Promise<Descriptor | undefined> {
+    const target = await readLink(this.#storage, blobLinkKey(repository, digest));
+    return target && (await this.#measure(target));
+  }
+
+  #look(repository: RepositoryName, digest: Digest): Promise<Descriptor> {
+    return this.#descriptors.remember(`blobs:${repository}`, digest, async () => {
+      const target = await readLink(this.#storage, blobLinkKey(repository, digest));
+      const descriptor = target && ((await this.#descriptors.get('blobs', target)) ?? (await this.#measure(target)));
+      if (descriptor === undefined) throw new RegistryError('BLOB_UNKNOWN', { digest });
+      this.#hint(repository, digest);
+      return descriptor;
+    });
+  }
+
+  async #measure(digest: Digest): Promise<Descriptor | undefined> {
+    const stat = await orAbsent(this.#storage.stat(blobKey(digest)));
+    if (stat?.kind !== 'object') return undefined;
+    const descriptor = { mediaType: OCTET_STREAM, digest, size: stat.size };
+    return this.#descriptors.remember('blobs', digest, async () => descriptor);
+  }
+
+  /**
+   * The content of a blob that {@link stat} described: bytes where it is small, else a stream of
+   * `range` or of the whole.
+   *
+   * @throws RegistryError `BLOB_UNKNOWN` when the content is gone from under its link.
+   */
+  async open(repository: RepositoryName, descriptor: Descriptor, options: OpenOptions): Promise<Buffer | Readable> {
+    const { digest, size } = descriptor;
+    const { range, signal } = options;
+    try {
+      if (!Contents.fits(size)) return await this.#storage.open(blobKey(digest), { ...range, signal });
+      let bytes = this.#contents.get(digest);
+      if (bytes === undefined) {
+        bytes = await this.#storage.get(blobKey(digest), { signal });
+        this.#contents.keep(digest, bytes);
+      }
+      return range === undefined ? bytes : bytes.subarray(range.start, range.end + 1);
+    } catch (error) {
+      if (!isDriverError(error, 'not-found')) throw error;
+      await this.#descriptors.revoke(`blobs:${repository}`, digest, async () => undefined);
+      await this.#descriptors.revoke('blobs', digest, async () => undefined);
+      throw new RegistryError('BLOB_UNKNOWN', { digest }, { cause: error });
+    }
+  }
+
+  /** Makes content that stands in the store, where `descriptor` says, a blob of the repository under `digest`. */
+  async link(repository: RepositoryName, digest: Digest, descriptor: Descriptor): Promise<void> {
+    await writeLink(this.#storage, blobLinkKey(repository, digest), descriptor.digest);
+    await this.#descriptors.remember(`blobs:${repository}`, digest, async () => descriptor);
+    this.#hint(repository, digest);
+  }
+
+  /** Makes a blob of `from` a blob of `repository` too; `undefined` when `from` does not have it. */
+  async mount(repository: RepositoryName, digest: Digest, from: RepositoryName): Promise<Descriptor | undefined> {
+    const descriptor = await this.confirm(from, digest);
+    if (descriptor !== undefined) await this.link(repository, digest, descriptor);
+    return descriptor;
+  }
+
+  /** Repositories that were lately seen to have the blob, for a mount that names no source. */
+  sources(digest: Digest): readonly RepositoryName[] {
+    return this.#hints.get(digest) ?? [];
+  }
+
+  /**
+   * Takes the blob from the repository. The content stays for others, until a collection.
+   *
+   * @throws RegistryError `BLOB_UNKNOWN`.
+   */
+  async delete(repository: RepositoryName, digest: Digest): Promise<void> {
+    const remove = () => removeIfPresent(this.#storage, blobMembershipKey(repository, digest));
+    const removed = await this.#descriptors.revoke(`blobs:${repository}`, digest, remove);
+    if (!removed) throw new RegistryError('BLOB_UNKNOWN', { digest });
+  }
+
+  #hint(repository: RepositoryName, digest: Digest): void {
+    const known = this.#hints.get(digest) ?? [];
+    if (known.includes(repository)) return;
+    this.#hints.set(digest, [repository, ...known].slice(0, HINTS_PER_DIGEST));
+  }
+}

@@ -1,0 +1,80 @@
+// The catalogue: the names of all repositories that hold a manifest, in byte order, from anywhere.
+//
+// Repositories nest (`a`, `a/b`) and a folder's order is not the names' order: `a-b` comes between
+// the two, because `-` and `.` come before `/`. So what stands below a folder is put off until the
+// siblings that come before it are through.
+import type { Entry, StorageDriver } from '../contracts/storage.js';
+import { isDriverError } from '../errors.js';
+import { isRepositoryName, type RepositoryName } from '../model/repository-name.js';
+import { REPOSITORIES, revisionsKey } from './keys.js';
+
+export class Catalog {
+  readonly #storage: StorageDriver;
+
+  constructor(storage: StorageDriver) {
+    this.#storage = storage;
+  }
+
+  /** Names greater than `after`, which need not exist. Its cost follows what is read of it, not the registry. */
+  names(after = ''): AsyncGenerator<RepositoryName, void, void> {
+    return this.#below('', after);
+  }
+
+  /** The repositories below a folder (`''`, `a/`) whose names there are greater than `after`. */
+  async *#below(folder: string, after: string): AsyncGenerator<RepositoryName, void, void> {
+    const slash = after.indexOf('/');
+    const first = slash < 0 ? after : after.slice(0, slash);
+    const putOff = ancestors(first);
+    if (first !== '') putOff.push({ name: first, after: slash < 0 ? '' : after.slice(slash + 1) });
+
+    for await (const { name, kind } of this.#children(folder, first)) {
+      if (kind !== 'prefix' || name.startsWith('_')) continue;
+      yield* this.#due(folder, putOff, name);
+      const repository = folder + name;
+      if (isRepositoryName(repository) && (await this.#hasManifest(repository))) yield repository;
+      putOff.push({ name, after: '' });
+    }
+    yield* this.#due(folder, putOff);
+  }
+
+  /** What was put off and comes before `next`, or all of it. The last put off is the first in order. */
+  async *#due(folder: string, putOff: PutOff[], next?: string): AsyncGenerator<RepositoryName, void, void> {
+    for (let last = putOff.at(-1); last !== undefined; last = putOff.at(-1)) {
+      if (next !== undefined && next < `${last.name}/`) return;
+      putOff.pop();
+      yield* this.#below(`${folder}${last.name}/`, last.after);
+    }
+  }
+
+  async *#children(folder: string, after: string): AsyncGenerator<Entry, void, void> {
+    const key = folder === '' ? REPOSITORIES : `${REPOSITORIES}/${folder.slice(0, -1)}`;
+    try {
+      yield* this.#storage.list(key, after === '' ? {} : { after });
+    } catch (error) {
+      if (!isDriverError(error, 'not-found')) throw error;
+    }
+  }
+
+  async #hasManifest(repository: RepositoryName): Promise<boolean> {
+    try {
+      for await (const _ of this.#storage.list(revisionsKey(repository))) return true;
+    } catch (error) {
+      if (!isDriverError(error, 'not-found')) throw error;
+    }
+    return false;
+  }
+}
+
+interface PutOff {
+  readonly name: string;
+  readonly after: string;
+}
+
+/** The siblings that come before `name` and whose own children come after it: `a` for `a-b`. They may not exist. */
+function ancestors(name: string): PutOff[] {
+  const found: PutOff[] = [];
+  for (let index = 1; index < name.length; index += 1) {
+    if (name.charAt(index) < '/') found.push({ name: name.slice(0, index), after: '' });
+  }
+  return found;
+}

@@ -1,0 +1,101 @@
+// Where everything stands in the store: distribution's layout, key for key, so that either registry
+// serves what the other has written.
+//
+//   docker/registry/v2/
+//     blobs/<alg>/<first two hex>/<hex>/data                               content
+//     repositories/<name>/
+//       _layers/<alg>/<hex>/link                                           a blob is in the repository
+//       _manifests/revisions/<alg>/<hex>/link                              a manifest is in the repository
+//       _manifests/tags/<tag>/current/link                                 what the tag names now
+//       _manifests/tags/<tag>/index/<alg>/<hex>/link                       what it ever named
+//       _uploads/<uuid>/{data,startedat}                                   an upload session
+//       _referrers/<alg>/<hex>/<alg>-<hex>                                 ours: a referrer's descriptor by subject
+//
+// A link's content is the digest it leads to. distribution ignores folders whose names it does not
+// know below `_`, so `_referrers` does not disturb it.
+import { type Digest, digestAlgorithm, digestHex } from '../model/digest.js';
+import type { Tag } from '../model/reference.js';
+import type { RepositoryName } from '../model/repository-name.js';
+
+const ROOT = 'docker/registry/v2';
+
+/** `<alg>/<hex>`. */
+function path(digest: Digest): string {
+  return digest.replace(':', '/');
+}
+
+/** The prefix below which all repositories stand. */
+export const REPOSITORIES = `${ROOT}/repositories`;
+
+/** The content of a digest, whoever links to it. */
+export function blobKey(digest: Digest): string {
+  const hex = digestHex(digest);
+  return `${ROOT}/blobs/${digestAlgorithm(digest)}/${hex.slice(0, 2)}/${hex}/data`;
+}
+
+export function repositoryKey(name: RepositoryName): string {
+  return `${REPOSITORIES}/${name}`;
+}
+
+/** The prefix to remove when a repository gives up a blob. */
+export function blobMembershipKey(name: RepositoryName, digest: Digest): string {
+  return `${REPOSITORIES}/${name}/_layers/${path(digest)}`;
+}
+
+export function blobLinkKey(name: RepositoryName, digest: Digest): string {
+  return `${blobMembershipKey(name, digest)}/link`;
+}
+
+export function revisionsKey(name: RepositoryName): string {
+  return `${REPOSITORIES}/${name}/_manifests/revisions`;
+}
+
+/** The prefix to remove when a repository gives up a manifest; schema 1 signatures stand there too. */
+export function revisionKey(name: RepositoryName, digest: Digest): string {
+  return `${revisionsKey(name)}/${path(digest)}`;
+}
+
+export function revisionLinkKey(name: RepositoryName, digest: Digest): string {
+  return `${revisionKey(name, digest)}/link`;
+}
+
+export function tagsKey(name: RepositoryName): string {
+  return `${REPOSITORIES}/${name}/_manifests/tags`;
+}
+
+export function tagKey(name: RepositoryName, tag: Tag): string {
+  return `${tagsKey(name)}/${tag}`;
+}
+
+export function tagCurrentKey(name: RepositoryName, tag: Tag): string {
+  return `${REPOSITORIES}/${name}/_manifests/tags/${tag}/current/link`;
+}
+
+export function tagIndexKey(name: RepositoryName, tag: Tag, digest: Digest): string {
+  return `${tagKey(name, tag)}/index/${path(digest)}/link`;
+}
+
+export function uploadKey(name: RepositoryName, uuid: string): string {
+  return `${REPOSITORIES}/${name}/_uploads/${uuid}`;
+}
+
+export function uploadDataKey(name: RepositoryName, uuid: string): string {
+  return `${uploadKey(name, uuid)}/data`;
+}
+
+export function uploadStartedKey(name: RepositoryName, uuid: string): string {
+  return `${uploadKey(name, uuid)}/startedat`;
+}
+
+export function referrersKey(name: RepositoryName, subject: Digest): string {
+  return `${REPOSITORIES}/${name}/_referrers/${path(subject)}`;
+}
+
+/** The name of a referrer below {@link referrersKey}; names are in the order of the digests. */
+export function referrerName(referrer: Digest): string {
+  return referrer.replace(':', '-');
+}
+
+export function referrerKey(name: RepositoryName, subject: Digest, referrer: Digest): string {
+  return `${referrersKey(name, subject)}/${referrerName(referrer)}`;
+}

@@ -1,0 +1,92 @@
+// Reading manifests by digest: from memory where their content is kept, from the store otherwise.
+import { LRUCache } from 'lru-cache';
+import type { StorageDriver } from '../contracts/storage.js';
+import type { Descriptor } from '../model/descriptor.js';
+import type { Digest } from '../model/digest.js';
+import type { Manifest } from '../model/manifest.js';
+import type { RepositoryName } from '../model/repository-name.js';
+import type { Descriptors } from './descriptors.js';
+import type { Formats } from './formats.js';
+import { blobKey, revisionLinkKey } from './keys.js';
+import { orAbsent, readLink } from './links.js';
+
+/** In bytes, of all manifests that are kept parsed. */
+const CAPACITY = 32 * 1024 * 1024;
+
+/** A manifest as it was pushed, and what it says. */
+export interface StoredManifest {
+  readonly digest: Digest;
+  readonly bytes: Buffer;
+  readonly manifest: Manifest;
+}
+
+export interface ManifestReaderParts {
+  readonly storage: StorageDriver;
+  readonly descriptors: Descriptors;
+  readonly formats: Formats;
+}
+
+export class ManifestReader {
+  readonly #storage: StorageDriver;
+  readonly #descriptors: Descriptors;
+  readonly #formats: Formats;
+  /** By digest: right for as long as it is kept, because what stands under a digest never changes. */
+  readonly #kept = new LRUCache<Digest, StoredManifest>({
+    maxSize: CAPACITY,
+    // The parsed view is about as large as the bytes.
+    sizeCalculation: ({ bytes }) => 2 * bytes.length + 512,
+  });
+
+  constructor({ storage, descriptors, formats }: ManifestReaderParts) {
+    this.#storage = storage;
+    this.#descriptors = descriptors;
+    this.#formats = formats;
+  }
+
+  /**
+   * A manifest of the repository, or `undefined`. Without a call to the store once it is known.
+   *
+   * @throws RegistryError `MANIFEST_INVALID` when it stands there in a format that nobody here knows.
+   */
+  async read(repository: RepositoryName, digest: Digest): Promise<StoredManifest | undefined> {
+    const known = this.#descriptors.get(`manifests:${repository}`, digest);
+    const descriptor = (known instanceof Promise ? await known : known) ?? (await this.#look(repository, digest));
+    return descriptor && this.#load(descriptor.digest);
+  }
+
+  #look(repository: RepositoryName, digest: Digest): Promise<Descriptor | undefined> {
+    return this.#descriptors.remember(`manifests:${repository}`, digest, async () => {
+      const target = await readLink(this.#storage, revisionLinkKey(repository, digest));
+      const stored = target && (await this.#load(target));
+      return stored && describe(stored);
+    });
+  }
+
+  async #load(digest: Digest): Promise<StoredManifest | undefined> {
+    const kept = this.#kept.get(digest);
+    if (kept !== undefined) return kept;
+    const bytes = await orAbsent(this.#storage.get(blobKey(digest)));
+    return bytes && this.#keep({ digest, bytes, manifest: this.#formats.parse(bytes) });
+  }
+
+  #keep(stored: StoredManifest): StoredManifest {
+    this.#kept.set(stored.digest, stored);
+    return stored;
+  }
+
+  /** Keeps a manifest that was just pushed to the repository. */
+  async remember(repository: RepositoryName, stored: StoredManifest): Promise<void> {
+    this.#keep(stored);
+    await this.#descriptors.remember(`manifests:${repository}`, stored.digest, async () => describe(stored));
+  }
+
+  /** Whether the store, not only the memory, has the manifest in the repository. */
+  async confirm(repository: RepositoryName, digest: Digest): Promise<boolean> {
+    const target = await readLink(this.#storage, revisionLinkKey(repository, digest));
+    return target !== undefined && (await orAbsent(this.#storage.stat(blobKey(target)))) !== undefined;
+  }
+}
+
+function describe({ digest, bytes, manifest }: StoredManifest): Descriptor {
+  return { mediaType: manifest.mediaType, digest, size: bytes.length };
+}

@@ -1,0 +1,141 @@
+// Manifests: what a push has to prove before it is believed, and in which order it becomes visible.
+import type { StorageDriver } from '../contracts/storage.js';
+import { type ErrorEntry, errorEntry, RegistryError } from '../errors.js';
+import { type Digest, digestAlgorithm, digestOf } from '../model/digest.js';
+import type { Manifest } from '../model/manifest.js';
+import { isNonDistributable } from '../model/media-types.js';
+import { isDigestReference, type Reference, type Tag } from '../model/reference.js';
+import type { RepositoryName } from '../model/repository-name.js';
+import type { BlobStore } from './blob-store.js';
+import { mapBounded } from './bounded.js';
+import type { Descriptors } from './descriptors.js';
+import type { Formats } from './formats.js';
+import { blobKey, revisionKey, revisionLinkKey } from './keys.js';
+import { readLink, removeIfPresent, writeLink } from './links.js';
+import type { ManifestReader, StoredManifest } from './manifest-reader.js';
+import type { Referrers } from './referrers.js';
+import type { TagStore } from './tag-store.js';
+
+/** How many of a manifest's references are looked up at once. */
+const AT_ONCE = 16;
+
+export interface ManifestStoreParts {
+  readonly storage: StorageDriver;
+  readonly descriptors: Descriptors;
+  readonly formats: Formats;
+  readonly reader: ManifestReader;
+  readonly blobs: BlobStore;
+  readonly tags: TagStore;
+  readonly referrers: Referrers;
+  /** Whether what a manifest refers to must be in the repository. */
+  readonly requireReferences: boolean;
+}
+
+/** A manifest as a client pushes it. */
+export interface ManifestPush {
+  readonly repository: RepositoryName;
+  readonly reference: Reference;
+  readonly bytes: Buffer;
+  /** The `Content-Type`, without parameters. */
+  readonly mediaType?: string | undefined;
+  /** Further tags to set. */
+  readonly tags: readonly Tag[];
+}
+
+export class ManifestStore {
+  readonly #parts: ManifestStoreParts;
+
+  constructor(parts: ManifestStoreParts) {
+    this.#parts = parts;
+  }
+
+  /** @throws RegistryError `MANIFEST_UNKNOWN`. */
+  async get(repository: RepositoryName, reference: Reference): Promise<StoredManifest> {
+    const { reader, tags } = this.#parts;
+    const digest = isDigestReference(reference) ? reference : await tags.resolve(repository, reference);
+    const stored = digest && (await readable(reader.read(repository, digest)));
+    if (stored === undefined) throw new RegistryError('MANIFEST_UNKNOWN', { name: repository, reference });
+    return stored;
+  }
+
+  /**
+   * Stores a manifest: content, link, referrers, tags, in this order, so that nothing visible is ever
+   * incomplete.
+   *
+   * @throws RegistryError `MANIFEST_INVALID`; `DIGEST_INVALID` when the bytes are not those that a
+   *   digest reference names; `MANIFEST_BLOB_UNKNOWN`, one for each missing blob or manifest.
+   */
+  async put({ repository, reference, bytes, mediaType, tags }: ManifestPush): Promise<StoredManifest> {
+    const { storage, formats, reader, referrers } = this.#parts;
+    const named = isDigestReference(reference) ? reference : undefined;
+    const digest = digestOf(bytes, named && digestAlgorithm(named));
+    if (named !== undefined && named !== digest)
+      throw new RegistryError('DIGEST_INVALID', { digest: named, actual: digest });
+    const manifest = formats.parse(bytes, mediaType);
+    if (this.#parts.requireReferences) await this.#verifyReferences(repository, manifest);
+
+    const stored = { digest, bytes, manifest };
+    await storage.put(blobKey(digest), bytes);
+    await writeLink(storage, revisionLinkKey(repository, digest), digest);
+    await reader.remember(repository, stored);
+    await referrers.add(repository, stored);
+    for (const tag of isDigestReference(reference) ? tags : [reference, ...tags]) {
+      await this.#parts.tags.set(repository, tag, digest);
+    }
+    return stored;
+  }
+
+  async #verifyReferences(repository: RepositoryName, manifest: Manifest): Promise<void> {
+    const { blobs, reader } = this.#parts;
+    const needed = manifest.blobs.filter(({ mediaType }) => !isNonDistributable(mediaType)).map(({ digest }) => digest);
+    const children = manifest.manifests.map(({ digest }) => digest);
+    const missing = [
+      ...(await absent(needed, async (digest) => (await blobs.confirm(repository, digest)) !== undefined)),
+      ...(await absent(children, (digest) => reader.confirm(repository, digest))),
+    ];
+    const [first, ...also] = missing;
+    if (first !== undefined) throw new RegistryError('MANIFEST_BLOB_UNKNOWN', first.detail, { also });
+  }
+
+  /**
+   * Deletes a manifest, with its tags and its place among the referrers of its subject; or only a tag.
+   *
+   * @throws RegistryError `MANIFEST_UNKNOWN`.
+   */
+  async delete(repository: RepositoryName, reference: Reference): Promise<void> {
+    const removed = isDigestReference(reference)
+      ? await this.#deleteRevision(repository, reference)
+      : await this.#parts.tags.delete(repository, reference);
+    if (!removed) throw new RegistryError('MANIFEST_UNKNOWN', { name: repository, reference });
+  }
+
+  async #deleteRevision(repository: RepositoryName, digest: Digest): Promise<boolean> {
+    const { storage, descriptors, reader, tags, referrers } = this.#parts;
+    if ((await readLink(storage, revisionLinkKey(repository, digest))) === undefined) return false;
+    const stored = await readable(reader.read(repository, digest));
+    await tags.deleteAllOf(repository, digest);
+    if (stored !== undefined) await referrers.remove(repository, stored);
+    const remove = () => removeIfPresent(storage, revisionKey(repository, digest));
+    return descriptors.revoke(`manifests:${repository}`, digest, remove);
+  }
+}
+
+/** A manifest in a format that nobody here knows is not one that can be served. */
+async function readable(reading: Promise<StoredManifest | undefined>): Promise<StoredManifest | undefined> {
+  try {
+    return await reading;
+  } catch (error) {
+    if (error instanceof RegistryError && error.code === 'MANIFEST_INVALID') return undefined;
+    throw error;
+  }
+}
+
+/** One error for each digest that is not there. */
+async function absent(
+  digests: readonly Digest[],
+  isThere: (digest: Digest) => Promise<boolean>,
+): Promise<ErrorEntry[]> {
+  const distinct = [...new Set(digests)];
+  const there = await mapBounded(distinct, AT_ONCE, isThere);
+  return distinct.filter((_, index) => !there[index]).map((digest) => errorEntry('MANIFEST_BLOB_UNKNOWN', { digest }));
+}

@@ -1,0 +1,83 @@
+// Tags: names that lead to a manifest of their repository, and may be moved.
+import type { StorageDriver } from '../contracts/storage.js';
+import { isDriverError, RegistryError } from '../errors.js';
+import type { Digest } from '../model/digest.js';
+import { isTag, type Tag } from '../model/reference.js';
+import type { RepositoryName } from '../model/repository-name.js';
+import { mapBounded } from './bounded.js';
+import { repositoryKey, tagCurrentKey, tagIndexKey, tagKey, tagsKey } from './keys.js';
+import { readLink, removeIfPresent, writeLink } from './links.js';
+import { type Page, takePage } from './page.js';
+
+/** How many tags are looked at at once when those of one manifest are sought. */
+const AT_ONCE = 32;
+
+export class TagStore {
+  readonly #storage: StorageDriver;
+
+  constructor(storage: StorageDriver) {
+    this.#storage = storage;
+  }
+
+  /** The digest that a tag leads to. */
+  resolve(repository: RepositoryName, tag: Tag): Promise<Digest | undefined> {
+    return readLink(this.#storage, tagCurrentKey(repository, tag));
+  }
+
+  /** Makes a tag lead to a manifest; the tag's history keeps where it led before. */
+  async set(repository: RepositoryName, tag: Tag, digest: Digest): Promise<void> {
+    await writeLink(this.#storage, tagIndexKey(repository, tag, digest), digest);
+    await writeLink(this.#storage, tagCurrentKey(repository, tag), digest);
+  }
+
+  /** Removes a tag and its history; answers whether it was there. */
+  delete(repository: RepositoryName, tag: Tag): Promise<boolean> {
+    return removeIfPresent(this.#storage, tagKey(repository, tag));
+  }
+
+  /**
+   * A page of tags in byte order.
+   *
+   * @throws RegistryError `NAME_UNKNOWN` when there is no such repository.
+   */
+  async list(repository: RepositoryName, limit: number, after?: string): Promise<Page<Tag>> {
+    try {
+      return await takePage(this.#names(repository, after), limit);
+    } catch (error) {
+      if (!isDriverError(error, 'not-found')) throw error;
+      if (await this.#exists(repository)) return { items: [], more: false };
+      throw new RegistryError('NAME_UNKNOWN', { name: repository });
+    }
+  }
+
+  async *#names(repository: RepositoryName, after?: string): AsyncGenerator<Tag, void, void> {
+    for await (const { name } of this.#storage.list(tagsKey(repository), { after })) {
+      if (isTag(name)) yield name;
+    }
+  }
+
+  /** A repository is there once it has a blob or a manifest; an upload under way does not make one. */
+  async #exists(repository: RepositoryName): Promise<boolean> {
+    try {
+      for await (const { name } of this.#storage.list(repositoryKey(repository))) {
+        if (name === '_layers' || name === '_manifests') return true;
+      }
+    } catch (error) {
+      if (!isDriverError(error, 'not-found')) throw error;
+    }
+    return false;
+  }
+
+  /** Removes every tag that leads to the manifest. Its cost is that of the repository's tags: links have no way back. */
+  async deleteAllOf(repository: RepositoryName, digest: Digest): Promise<void> {
+    const tags: Tag[] = [];
+    try {
+      for await (const tag of this.#names(repository)) tags.push(tag);
+    } catch (error) {
+      if (!isDriverError(error, 'not-found')) throw error;
+    }
+    await mapBounded(tags, AT_ONCE, async (tag) => {
+      if ((await this.resolve(repository, tag)) === digest) await this.delete(repository, tag);
+    });
+  }
+}
