@@ -39,8 +39,7 @@ export async function authorize(call: Call, route: Route): Promise<void> {
 /** @throws RegistryError `UNSUPPORTED` for a change that this registry's options rule out, with what is left as `Allow`. */
 export function permit(call: Call, route: Route): void {
   const { readOnly, deleteEnabled } = call.settings;
-  const may = ({ access }: Route) =>
-    !(readOnly && (access === 'push' || access === 'delete')) && (deleteEnabled || access !== 'delete');
+  const may = ({ method, access }: Route) => !(readOnly && method !== 'GET') && (deleteEnabled || access !== 'delete');
   if (may(route)) return;
   const problem = readOnly ? 'this registry is read-only' : 'deletion is disabled';
   throw new RegistryError('UNSUPPORTED', { problem }, { headers: { Allow: allowedMethods(call.mount.path, may) } });

@@ -22,6 +22,10 @@ export function toRegistryError(error: unknown): RegistryError {
 /** Answers a call that failed. What handlers have set before, such as `Location` of a 416, stays. */
 export function answerError(call: Call, thrown: unknown): void {
   const { ctx } = call;
+  if (call.signal.aborted && thrown === call.signal.reason) {
+    call.log.debug({ err: thrown, path: call.mount.path }, 'request abandoned');
+    return;
+  }
   const error = toRegistryError(thrown);
   report(call, error);
   ctx.status = error.status;
@@ -46,8 +50,9 @@ function report(call: Call, error: RegistryError): void {
   if (error.code === 'UNKNOWN') call.ctx.app.emit('error', error.cause ?? error, call.ctx);
 }
 
-/** Node reads on what is left of the body; a client that never stops sending is cut off. */
+/** Reads on what is left of the body, which Node does not where a part was read; a client that never stops is cut off. */
 function linger({ req, res }: Context): void {
+  req.resume();
   res.once('finish', () => {
     if (req.complete || req.destroyed) return;
     const timer = setTimeout(() => req.socket.destroy(), LINGER).unref();

@@ -22,13 +22,16 @@ function pathOf(url: string): string {
 
 /**
  * How much of `path` an enclosing @koa/router has spoken for: its pattern up to `v2` or the first
- * wildcard, counted in segments because the pattern may have parameters (`/:tenant/v2{/*rest}`).
+ * wildcard, counted in segments because the pattern may have parameters (`/:tenant/v2{/*rest}`,
+ * `/:tenant{/*rest}`, `/:tenant/`).
  */
 function routedLength(pattern: string, path: string): number {
   let depth = 0;
   for (const segment of pattern.split('/').slice(1)) {
-    if (segment === 'v2' || segment.startsWith('v2{') || /[*({]/.test(segment)) break;
+    const [always = ''] = segment.split('{', 1);
+    if (always === '' || always === 'v2' || /[*(]/.test(always)) break;
     depth += 1;
+    if (always !== segment) break;
   }
   let at = 0;
   for (; depth > 0; depth -= 1) {

@@ -12,17 +12,23 @@ export interface UrlOptions {
 
 const PREFIX = /^(?:\/[\w.~-]+)+$/;
 const HOST = /^[\w.-]+$|^\[[\da-fA-F:.]+\]$/;
+const FORWARDED = { proto: /^https?$/, host: /^(?:[\w.-]+|\[[\da-f:.]+\])(?::\d{1,5})?$/ } as const;
 
 /** The first element of a list header, which is what the proxy nearest to the client has set. */
 function first(ctx: Context, header: string): string {
   return ctx.get(header).split(',', 1)[0]?.trim() ?? '';
 }
 
-/** `proto` and `host` of a `Forwarded` header (RFC 7239). */
-function forwarded(ctx: Context, parameter: 'proto' | 'host'): string | undefined {
+/** `proto` or `host` of a `Forwarded` header (RFC 7239), where it is one; neither minds the case. */
+function forwarded(ctx: Context, parameter: keyof typeof FORWARDED): string | undefined {
   for (const pair of first(ctx, 'Forwarded').split(';')) {
     const [name = '', value = ''] = pair.split('=', 2);
-    if (name.trim().toLowerCase() === parameter) return value.trim().replace(/^"(.*)"$/, '$1');
+    if (name.trim().toLowerCase() !== parameter) continue;
+    const text = value
+      .trim()
+      .replace(/^"(.*)"$/, '$1')
+      .toLowerCase();
+    return FORWARDED[parameter].test(text) ? text : undefined;
   }
   return undefined;
 }

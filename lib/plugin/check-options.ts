@@ -2,7 +2,7 @@
 // library found, and every key that the schema does not know, whether or not the library minds.
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type { OptionsProblem } from '../errors.js';
-import { cloneOptions, containsItself, freezeOptions, isPlainObject } from './clone-options.js';
+import { classNameOf, cloneOptions, containsItself, freezeOptions, isPlainObject } from './clone-options.js';
 import { formatPath, type OptionPath } from './option-path.js';
 import { Outline } from './outline.js';
 import { scrub, secretsIn } from './secrets.js';
@@ -74,7 +74,7 @@ function describeSort(value: unknown): string {
   if (value === null) return 'null';
   if (Array.isArray(value)) return 'an array';
   if (typeof value !== 'object') return `a ${typeof value}`;
-  return `an instance of ${value.constructor.name}`;
+  return `an instance of ${classNameOf(value)}`;
 }
 
 /** What the library says. A library that throws, or that wants to be waited for, has said no. */

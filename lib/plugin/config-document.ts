@@ -13,8 +13,8 @@ export interface AnyPluginFactory {
   readonly definition: PluginDefinition<PluginKind, StandardSchemaV1>;
 }
 
-/** The host application's own: it listens, it logs. */
-const hostsOwn = z.unknown();
+/** The host application's own (it listens, it logs), or without meaning here. */
+const hostsOwn = z.unknown().optional();
 
 /** What distribution can do and this version cannot; silence about it would be a false promise. */
 const unsupported = z
@@ -42,7 +42,7 @@ const STORAGE_SETTINGS = {
       dryRun: hostsOwn,
     }),
   }),
-  tag: section({ concurrencyLimit: z.unknown() }),
+  tag: section({ concurrencyLimit: hostsOwn }),
 };
 
 const HTTP = section({

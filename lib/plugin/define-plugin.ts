@@ -96,8 +96,8 @@ function checkDefinition({ kind, name, options, create }: PluginDefinition<Plugi
  * ```
  *
  * The factory that it answers clones and freezes the options it is called with (plain objects and
- * arrays; functions, buffers and instances of classes are passed as they are), and checks nothing:
- * the registry does, for all plugins at once.
+ * arrays; functions, buffers, instances of classes, and members with methods are passed as they
+ * are), and checks nothing: the registry does, for all plugins at once.
  *
  * @throws TypeError when the definition itself is wrong.
  */

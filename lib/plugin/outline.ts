@@ -78,6 +78,10 @@ function describesKeys(way: Way): boolean {
   return way.some((node) => KEYWORDS_OF_KEYS.some((keyword) => keyword in node));
 }
 
+function describesElements(way: Way): boolean {
+  return way.some((node) => 'items' in node || 'prefixItems' in node);
+}
+
 /** What one schema says of the member at `key`; nothing where it does not know it. */
 function memberNodes(node: Node, key: string): Node[] {
   if (isPlainObject(node.properties) && Object.hasOwn(node.properties, key)) return nodesOf([node.properties[key]]);
@@ -117,6 +121,11 @@ export class Outline {
   /** Whether the schema says which keys there are, whichever variant it is. */
   get hasKeys(): boolean {
     return this.#ways.every(describesKeys);
+  }
+
+  /** Whether the schema may leave it open what is inside, so that there is nothing to look for. */
+  get open(): boolean {
+    return this.#ways.some((way) => !describesKeys(way) && !describesElements(way));
   }
 
   /** The keys that have a name in the schema. */

@@ -1,7 +1,7 @@
 // Secrets among the options: marked `writeOnly` in the schema, and never printed.
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type { z } from 'zod';
-import { isPlainObject } from './clone-options.js';
+import { classNameOf, containsItself, isGroup, isPlainObject } from './clone-options.js';
 import { Outline } from './outline.js';
 
 const SECRET = '[secret]';
@@ -17,29 +17,36 @@ export function secret<S extends z.ZodType>(schema: S): S {
  * gives no JSON Schema, nothing tells a secret from another text, and every text is hidden.
  */
 export function redact(schema: StandardSchemaV1, options: unknown): unknown {
+  if (containsItself(options)) return '[circular]';
   const outline = Outline.of(schema);
-  return outline === undefined ? hideTexts(options) : hideSecrets(outline, options);
+  const hideMember =
+    outline === undefined ? hideTexts : (value: unknown, key: string) => hideSecrets(outline.member(key), value);
+  return isPlainObject(options) ? mapMembers(options, hideMember) : hideTexts(options);
 }
 
 function hideSecrets(outline: Outline | undefined, value: unknown): unknown {
   if (value === undefined) return undefined;
   if (outline === undefined || outline.secret) return SECRET;
   if (Array.isArray(value)) return value.map((element, index) => hideSecrets(outline.element(index), element));
+  // What lives and is not described (a logger) may go on for ever.
+  if (!isPlainObject(value) || (outline.open && !isGroup(value))) return nameOf(value);
   return mapMembers(value, (member, key) => hideSecrets(outline.member(key), member));
 }
 
 function hideTexts(value: unknown): unknown {
   if (typeof value === 'string') return SECRET;
   if (Array.isArray(value)) return value.map(hideTexts);
-  return mapMembers(value, hideTexts);
+  return isPlainObject(value) && isGroup(value) ? mapMembers(value, hideTexts) : nameOf(value);
 }
 
-function mapMembers(value: unknown, map: (member: unknown, key: string) => unknown): unknown {
-  if (isPlainObject(value)) {
-    return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, map(member, key)]));
-  }
+function mapMembers(value: object, map: (member: unknown, key: string) => unknown): unknown {
+  return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, map(member, key)]));
+}
+
+/** What a log shows of functions and live objects; plain values are shown as they are. */
+function nameOf(value: unknown): unknown {
   if (typeof value === 'function') return '[function]';
-  return typeof value === 'object' && value !== null ? `[${value.constructor.name}]` : value;
+  return typeof value === 'object' && value !== null ? `[${classNameOf(value)}]` : value;
 }
 
 /** The texts that {@link redact} hides, longest first. */
@@ -49,8 +56,9 @@ export function secretsIn(schema: StandardSchemaV1, options: unknown): readonly 
 }
 
 function hiddenTexts(value: unknown, shown: unknown): string[] {
-  if (Array.isArray(value) || isPlainObject(value)) {
-    const inner = (key: string) => (shown === SECRET ? SECRET : Reflect.get(shown as object, key));
+  if (isGroup(value) || (isPlainObject(value) && typeof shown === 'object')) {
+    const inner = (key: string): unknown =>
+      typeof shown === 'object' && shown !== null ? Reflect.get(shown, key) : shown;
     return Object.entries(value).flatMap(([key, member]) => hiddenTexts(member, inner(key)));
   }
   const printable = typeof value === 'string' || typeof value === 'number' || typeof value === 'bigint';

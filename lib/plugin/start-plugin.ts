@@ -43,7 +43,7 @@ const GUARDS: { readonly [K in PluginKind]?: (instance: Contracts[K], name: stri
 /**
  * Starts a plugin outside a registry, exactly as a registry does: for tests and tools.
  *
- * @throws OptionsError when the plugin's options are wrong, with paths such as `gcs.bucket`.
+ * @throws OptionsError when the plugin's options are wrong, with paths such as `storage.gcs.bucket`.
  * @throws MissingPeerError when a package that it needs is not installed.
  * @throws TypeError when what it creates lacks a member of its contract.
  * @throws whatever the plugin's `create` throws, untouched.
@@ -53,7 +53,7 @@ export async function startPlugin<K extends PluginKind>(
   options: StartOptions = {},
 ): Promise<Started<K>> {
   const { definition, kind, name } = plugin;
-  const checked = checkOptions(definition.options, plugin.options, name);
+  const checked = checkOptions(definition.options, plugin.options, `${kind}.${name}`);
   if (checked.problems !== undefined) throw new OptionsError(checked.problems);
   const closing = new AbortController();
   const signal = options.signal === undefined ? closing.signal : AbortSignal.any([closing.signal, options.signal]);

@@ -1,14 +1,16 @@
 // Finds the keys of an options object that its schema does not know, and what was probably meant.
 import { distance } from 'fastest-levenshtein';
 import type { ProblemAt } from './check-options.js';
-import { isPlainObject, keysOf } from './clone-options.js';
+import { classNameOf, isPlainObject, keysOf } from './clone-options.js';
 import type { OptionPath } from './option-path.js';
 import type { Outline } from './outline.js';
 
 /** The keys of `value` that are not in the schema's outline. */
 export function unknownKeys(outline: Outline, value: unknown, at: OptionPath = []): ProblemAt[] {
   if (!Array.isArray(value) && !isPlainObject(value)) return strangers(outline, value, at);
-  const found = outline.variants(value).map((variant) => unknownInVariant(variant, value, at));
+  const variants = outline.variants(value);
+  if (variants.some(({ open }) => open)) return [];
+  const found = variants.map((variant) => unknownInVariant(variant, value, at));
   // The variant with which least is wrong is the one that was meant.
   return found.sort((a, b) => a.length - b.length)[0] ?? [];
 }
@@ -27,7 +29,7 @@ function unknownInVariant(outline: Outline, value: object, at: OptionPath): Prob
 /** An instance where the schema lists keys: its members are nobody's options, and cannot be told apart from them. */
 function strangers(outline: Outline, value: unknown, at: OptionPath): ProblemAt[] {
   const stranger = typeof value === 'object' && value !== null && outline.hasKeys;
-  return stranger ? [{ at, message: `must be a plain object, not an instance of ${value.constructor.name}` }] : [];
+  return stranger ? [{ at, message: `must be a plain object, not an instance of ${classNameOf(value)}` }] : [];
 }
 
 /** The keys of `input` that a schema without a JSON Schema left out of its output. */

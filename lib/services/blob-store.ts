@@ -69,11 +69,11 @@ export class BlobStore {
     });
   }
 
-  async #measure(digest: Digest): Promise<Descriptor | undefined> {
-    const stat = await orAbsent(this.#storage.stat(blobKey(digest)));
-    if (stat?.kind !== 'object') return undefined;
-    const descriptor = { mediaType: OCTET_STREAM, digest, size: stat.size };
-    return this.#descriptors.remember('blobs', digest, async () => descriptor);
+  #measure(digest: Digest): Promise<Descriptor | undefined> {
+    return this.#descriptors.remember('blobs', digest, async () => {
+      const stat = await orAbsent(this.#storage.stat(blobKey(digest)));
+      return stat?.kind === 'object' ? { mediaType: OCTET_STREAM, digest, size: stat.size } : undefined;
+    });
   }
 
   /**
@@ -103,8 +103,10 @@ export class BlobStore {
 
   /** Makes content that stands in the store, where `descriptor` says, a blob of the repository under `digest`. */
   async link(repository: RepositoryName, digest: Digest, descriptor: Descriptor): Promise<void> {
-    await writeLink(this.#storage, blobLinkKey(repository, digest), descriptor.digest);
-    await this.#descriptors.remember(`blobs:${repository}`, digest, async () => descriptor);
+    await this.#descriptors.remember(`blobs:${repository}`, digest, async () => {
+      await writeLink(this.#storage, blobLinkKey(repository, digest), descriptor.digest);
+      return descriptor;
+    });
     this.#hint(repository, digest);
   }
 

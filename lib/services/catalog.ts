@@ -24,14 +24,16 @@ export class Catalog {
   async *#below(folder: string, after: string): AsyncGenerator<RepositoryName, void, void> {
     const slash = after.indexOf('/');
     const first = slash < 0 ? after : after.slice(0, slash);
-    const putOff = ancestors(first);
-    if (first !== '') putOff.push({ name: first, after: slash < 0 ? '' : after.slice(slash + 1) });
+    const begun = [...ancestors(first), { name: first, after: slash < 0 ? '' : after.slice(slash + 1) }];
+    // `after` is whatever a client says: only what could be a repository's name is looked below.
+    const putOff = begun.filter(({ name }) => isRepositoryName(folder + name));
 
-    for await (const { name, kind } of this.#children(folder, first)) {
-      if (kind !== 'prefix' || name.startsWith('_')) continue;
-      yield* this.#due(folder, putOff, name);
+    // After `a/b` the siblings `a-b` and `a.b` are through: they come before `a/`.
+    for await (const { name, kind } of this.#children(folder, slash < 0 ? first : `${first}/`)) {
       const repository = folder + name;
-      if (isRepositoryName(repository) && (await this.#hasManifest(repository))) yield repository;
+      if (kind !== 'prefix' || !isRepositoryName(repository)) continue;
+      yield* this.#due(folder, putOff, name);
+      if (await this.#hasManifest(repository)) yield repository;
       putOff.push({ name, after: '' });
     }
     yield* this.#due(folder, putOff);

@@ -10,6 +10,8 @@ export class Descriptors {
   readonly #log: Logger;
   /** Grows when a revocation begins and when it ends; a look-up that saw it change is not remembered. */
   #revocations = 0;
+  /** What is on its way into the cache; a revocation waits for it, lest it arrive afterwards. */
+  readonly #writing = new Set<Promise<void>>();
 
   constructor(cache: DescriptorCache, log: Logger) {
     this.#cache = cache;
@@ -26,7 +28,7 @@ export class Descriptors {
     }
   }
 
-  /** Remembers what `look` finds or has just written, if anything. */
+  /** Remembers what `look` finds or writes, if anything. */
   async remember<T extends Descriptor | undefined>(
     set: DescriptorSet,
     digest: Digest,
@@ -34,14 +36,20 @@ export class Descriptors {
   ): Promise<T> {
     const before = this.#revocations;
     const descriptor = await look();
-    if (descriptor !== undefined && before === this.#revocations) {
-      try {
-        await this.#cache.set(set, digest, descriptor);
-      } catch (error) {
-        this.#failed('set', error);
-      }
-    }
+    if (descriptor === undefined || before !== this.#revocations) return descriptor;
+    const writing = this.#write(set, digest, descriptor);
+    this.#writing.add(writing);
+    await writing;
+    this.#writing.delete(writing);
     return descriptor;
+  }
+
+  async #write(set: DescriptorSet, digest: Digest, descriptor: Descriptor): Promise<void> {
+    try {
+      await this.#cache.set(set, digest, descriptor);
+    } catch (error) {
+      this.#failed('set', error);
+    }
   }
 
   /** Runs `remove`, after which nobody finds the descriptor in `set`, remembered or stored. */
@@ -56,6 +64,7 @@ export class Descriptors {
   }
 
   async #forget(set: DescriptorSet, digest: Digest): Promise<void> {
+    await Promise.all(this.#writing);
     try {
       await this.#cache.delete(set, digest);
     } catch (error) {

@@ -65,5 +65,6 @@ export function createServices(parts: ServiceParts): Services {
   return { storage, auth, layer, blobs, uploads, manifests, tags, referrers, catalog: new Catalog(storage) };
 }
 
+export type { SessionReference } from './upload-session.js';
 export { type UploadState, UploadStateCodec } from './upload-state.js';
-export type { Chunk, SessionReference } from './upload-store.js';
+export type { Chunk } from './upload-store.js';

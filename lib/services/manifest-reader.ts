@@ -1,6 +1,7 @@
 // Reading manifests by digest: from memory where their content is kept, from the store otherwise.
 import { LRUCache } from 'lru-cache';
 import type { StorageDriver } from '../contracts/storage.js';
+import { RegistryError } from '../errors.js';
 import type { Descriptor } from '../model/descriptor.js';
 import type { Digest } from '../model/digest.js';
 import type { Manifest } from '../model/manifest.js';
@@ -8,7 +9,7 @@ import type { RepositoryName } from '../model/repository-name.js';
 import type { Descriptors } from './descriptors.js';
 import type { Formats } from './formats.js';
 import { blobKey, revisionLinkKey } from './keys.js';
-import { orAbsent, readLink } from './links.js';
+import { orAbsent, readLink, writeLink } from './links.js';
 
 /** In bytes, of all manifests that are kept parsed. */
 const CAPACITY = 32 * 1024 * 1024;
@@ -44,9 +45,8 @@ export class ManifestReader {
   }
 
   /**
-   * A manifest of the repository, or `undefined`. Without a call to the store once it is known.
-   *
-   * @throws RegistryError `MANIFEST_INVALID` when it stands there in a format that nobody here knows.
+   * A manifest of the repository, or `undefined`, also where it stands there in a format that nobody
+   * here knows. Without a call to the store once it is known.
    */
   async read(repository: RepositoryName, digest: Digest): Promise<StoredManifest | undefined> {
     const known = this.#descriptors.get(`manifests:${repository}`, digest);
@@ -66,7 +66,17 @@ export class ManifestReader {
     const kept = this.#kept.get(digest);
     if (kept !== undefined) return kept;
     const bytes = await orAbsent(this.#storage.get(blobKey(digest)));
-    return bytes && this.#keep({ digest, bytes, manifest: this.#formats.parse(bytes) });
+    const manifest = bytes && this.#parse(bytes);
+    return manifest && this.#keep({ digest, bytes, manifest });
+  }
+
+  #parse(bytes: Buffer): Manifest | undefined {
+    try {
+      return this.#formats.parse(bytes);
+    } catch (error) {
+      if (error instanceof RegistryError && error.code === 'MANIFEST_INVALID') return undefined;
+      throw error;
+    }
   }
 
   #keep(stored: StoredManifest): StoredManifest {
@@ -74,10 +84,13 @@ export class ManifestReader {
     return stored;
   }
 
-  /** Keeps a manifest that was just pushed to the repository. */
-  async remember(repository: RepositoryName, stored: StoredManifest): Promise<void> {
-    this.#keep(stored);
-    await this.#descriptors.remember(`manifests:${repository}`, stored.digest, async () => describe(stored));
+  /** Enters a manifest, whose content stands in the store, into the repository, and keeps it. */
+  async link(repository: RepositoryName, stored: StoredManifest): Promise<void> {
+    const { digest } = this.#keep(stored);
+    await this.#descriptors.remember(`manifests:${repository}`, digest, async () => {
+      await writeLink(this.#storage, revisionLinkKey(repository, digest), digest);
+      return describe(stored);
+    });
   }
 
   /** Whether the store, not only the memory, has the manifest in the repository. */

@@ -11,7 +11,7 @@ import { mapBounded } from './bounded.js';
 import type { Descriptors } from './descriptors.js';
 import type { Formats } from './formats.js';
 import { blobKey, revisionKey, revisionLinkKey } from './keys.js';
-import { readLink, removeIfPresent, writeLink } from './links.js';
+import { readLink, removeIfPresent } from './links.js';
 import type { ManifestReader, StoredManifest } from './manifest-reader.js';
 import type { Referrers } from './referrers.js';
 import type { TagStore } from './tag-store.js';
@@ -53,7 +53,7 @@ export class ManifestStore {
   async get(repository: RepositoryName, reference: Reference): Promise<StoredManifest> {
     const { reader, tags } = this.#parts;
     const digest = isDigestReference(reference) ? reference : await tags.resolve(repository, reference);
-    const stored = digest && (await readable(reader.read(repository, digest)));
+    const stored = digest && (await reader.read(repository, digest));
     if (stored === undefined) throw new RegistryError('MANIFEST_UNKNOWN', { name: repository, reference });
     return stored;
   }
@@ -76,8 +76,7 @@ export class ManifestStore {
 
     const stored = { digest, bytes, manifest };
     await storage.put(blobKey(digest), bytes);
-    await writeLink(storage, revisionLinkKey(repository, digest), digest);
-    await reader.remember(repository, stored);
+    await reader.link(repository, stored);
     await referrers.add(repository, stored);
     for (const tag of isDigestReference(reference) ? tags : [reference, ...tags]) {
       await this.#parts.tags.set(repository, tag, digest);
@@ -112,21 +111,11 @@ export class ManifestStore {
   async #deleteRevision(repository: RepositoryName, digest: Digest): Promise<boolean> {
     const { storage, descriptors, reader, tags, referrers } = this.#parts;
     if ((await readLink(storage, revisionLinkKey(repository, digest))) === undefined) return false;
-    const stored = await readable(reader.read(repository, digest));
+    const stored = await reader.read(repository, digest);
     await tags.deleteAllOf(repository, digest);
     if (stored !== undefined) await referrers.remove(repository, stored);
     const remove = () => removeIfPresent(storage, revisionKey(repository, digest));
     return descriptors.revoke(`manifests:${repository}`, digest, remove);
-  }
-}
-
-/** A manifest in a format that nobody here knows is not one that can be served. */
-async function readable(reading: Promise<StoredManifest | undefined>): Promise<StoredManifest | undefined> {
-  try {
-    return await reading;
-  } catch (error) {
-    if (error instanceof RegistryError && error.code === 'MANIFEST_INVALID') return undefined;
-    throw error;
   }
 }
 

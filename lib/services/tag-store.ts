@@ -24,10 +24,13 @@ export class TagStore {
     return readLink(this.#storage, tagCurrentKey(repository, tag));
   }
 
-  /** Makes a tag lead to a manifest; the tag's history keeps where it led before. */
+  /**
+   * Makes a tag lead to a manifest; the tag's history keeps where it led before. The history comes
+   * last: a crash after it alone would leave a tag that is listed and leads nowhere.
+   */
   async set(repository: RepositoryName, tag: Tag, digest: Digest): Promise<void> {
-    await writeLink(this.#storage, tagIndexKey(repository, tag, digest), digest);
     await writeLink(this.#storage, tagCurrentKey(repository, tag), digest);
+    await writeLink(this.#storage, tagIndexKey(repository, tag, digest), digest);
   }
 
   /** Removes a tag and its history; answers whether it was there. */

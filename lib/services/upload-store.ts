@@ -3,27 +3,25 @@
 import { randomUUID } from 'node:crypto';
 import type { Logger } from '../contracts/logger.js';
 import type { StorageDriver } from '../contracts/storage.js';
-import { isDriverError, RegistryError } from '../errors.js';
+import { RegistryError } from '../errors.js';
 import type { Descriptor } from '../model/descriptor.js';
-import { type Digest, type DigestAlgorithm, digestAlgorithm, isDigest } from '../model/digest.js';
+import { type Digest, type DigestAlgorithm, digestAlgorithm } from '../model/digest.js';
 import { OCTET_STREAM } from '../model/media-types.js';
 import type { RepositoryName } from '../model/repository-name.js';
 import type { BlobStore } from './blob-store.js';
 import { Digester, Digesters } from './digester.js';
-import { blobKey, uploadDataKey, uploadKey, uploadStartedKey } from './keys.js';
-import { orAbsent, removeIfPresent } from './links.js';
+import { uploadDataKey } from './keys.js';
 import { exactly } from './spans.js';
 import { Turns } from './turns.js';
+import {
+  collision,
+  type Seal,
+  type Session,
+  type SessionReference,
+  UploadSessions,
+  unknownSession,
+} from './upload-session.js';
 import type { UploadState } from './upload-state.js';
-
-const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
-
-/** Which session a request is about, and the state that the client brought along, already verified. */
-export interface SessionReference {
-  readonly repository: RepositoryName;
-  readonly uuid: string;
-  readonly state?: UploadState | undefined;
-}
 
 /** Bytes to append: those of a request. */
 export interface Chunk {
@@ -32,12 +30,6 @@ export interface Chunk {
   readonly start?: number | undefined;
   readonly length?: number | undefined;
   readonly signal: AbortSignal;
-}
-
-/** A session as it stands in the store. */
-interface Session extends UploadState {
-  /** The verified digest, once a PUT has begun to publish the content: nothing may be appended any more. */
-  readonly sealed?: Digest | undefined;
 }
 
 export interface UploadStoreParts {
@@ -49,6 +41,7 @@ export interface UploadStoreParts {
 
 export class UploadStore {
   readonly #storage: StorageDriver;
+  readonly #sessions: UploadSessions;
   readonly #blobs: BlobStore;
   readonly #log: Logger;
   readonly #clock: () => number;
@@ -58,6 +51,7 @@ export class UploadStore {
 
   constructor({ storage, blobs, log, clock }: UploadStoreParts) {
     this.#storage = storage;
+    this.#sessions = new UploadSessions(storage);
     this.#blobs = blobs;
     this.#log = log;
     this.#clock = clock;
@@ -72,8 +66,9 @@ export class UploadStore {
   async start(repository: RepositoryName, algorithm: DigestAlgorithm): Promise<UploadState> {
     const uuid = randomUUID();
     const startedAt = new Date(this.#clock()).toISOString();
-    await this.#storage.put(uploadStartedKey(repository, uuid), Buffer.from(startedAt));
-    return { repository, uuid, offset: 0, startedAt, algorithm };
+    const state = { repository, uuid, offset: 0, startedAt, algorithm };
+    await this.#sessions.begin(state);
+    return state;
   }
 
   /**
@@ -82,7 +77,7 @@ export class UploadStore {
    * @throws RegistryError `BLOB_UPLOAD_UNKNOWN`; `BLOB_UPLOAD_INVALID` for the state of another session.
    */
   status(reference: SessionReference): Promise<UploadState> {
-    return this.#read(reference);
+    return this.#sessions.read(reference);
   }
 
   /**
@@ -94,7 +89,7 @@ export class UploadStore {
    */
   append(reference: SessionReference, chunk: Chunk): Promise<UploadState> {
     return this.#turn(reference, async (session) => {
-      if (session.sealed !== undefined) throw unknown(reference);
+      if (session.seal !== undefined) throw unknownSession(reference);
       return this.#append(session, chunk, reference.state);
     });
   }
@@ -109,13 +104,12 @@ export class UploadStore {
    */
   finish(reference: SessionReference, digest: Digest, chunk?: Chunk): Promise<Descriptor> {
     return this.#turn(reference, async (session) => {
-      if (session.sealed !== undefined && session.sealed !== digest) throw unknown(reference);
-      const received = session.sealed === undefined ? await this.#receive(session, digest, chunk, reference) : session;
-      await this.#storage.commit(uploadDataKey(session.repository, session.uuid), blobKey(digest));
-      const { size } = await this.#storage.stat(blobKey(digest));
-      const descriptor = { mediaType: OCTET_STREAM, digest, size };
+      if (session.seal !== undefined && session.seal.digest !== digest) throw unknownSession(reference);
+      const seal = session.seal ?? (await this.#receive(session, digest, chunk, reference));
+      await this.#sessions.publish(session, seal);
+      const descriptor = { mediaType: OCTET_STREAM, digest, size: seal.size };
       await this.#blobs.link(session.repository, digest, descriptor);
-      await this.#clear(received);
+      await this.#clear(session);
       return descriptor;
     });
   }
@@ -126,31 +120,12 @@ export class UploadStore {
   }
 
   async #turn<T>(reference: SessionReference, work: (session: Session) => Promise<T>): Promise<T> {
-    const turn = async () => ({ result: await work(await this.#read(reference)) });
-    const done = await this.#turns.take(reference.uuid, turn);
+    const turn = async () => ({ result: await work(await this.#sessions.read(reference)) });
+    const done = await this.#turns.take(reference.uuid, turn).catch((error: unknown) => {
+      throw collision(error, reference);
+    });
     if (done === undefined) throw new RegistryError('RANGE_INVALID', 'another request is still appending');
     return done.result;
-  }
-
-  /** The session in the store; its digest is known where the state that the client brought is just as long. */
-  async #read(reference: SessionReference): Promise<Session> {
-    const { repository, uuid, state } = reference;
-    if (!UUID.test(uuid)) throw unknown(reference);
-    if (state !== undefined && (state.uuid !== uuid || state.repository !== repository)) {
-      throw new RegistryError('BLOB_UPLOAD_INVALID', '_state is of another session');
-    }
-    const [started, data] = await Promise.all([
-      orAbsent(this.#storage.get(uploadStartedKey(repository, uuid))),
-      orAbsent(this.#storage.stat(uploadDataKey(repository, uuid))),
-    ]);
-    if (started === undefined) throw unknown(reference);
-    const [startedAt = '', sealed = ''] = started.toString('latin1').split('\n');
-    const offset = data?.size ?? 0;
-    const algorithm = state?.algorithm ?? 'sha256';
-    return {
-      ...(state?.offset === offset ? state : { repository, uuid, offset, startedAt, algorithm }),
-      ...(isDigest(sealed) && { sealed }),
-    };
   }
 
   async #append(session: Session, chunk: Chunk, state: UploadState | undefined): Promise<UploadState> {
@@ -160,20 +135,11 @@ export class UploadStore {
     const digester = this.#digesters.take(uuid, algorithm, offset);
     const source = chunk.length === undefined ? chunk.source : exactly(chunk.source, chunk.length);
     const hashed = digester === undefined ? source : digester.through(source);
-    const size = await this.#write(uploadDataKey(repository, uuid), offset, hashed, chunk.signal);
+    const size = await this.#storage.append(uploadDataKey(repository, uuid), offset, hashed, { signal: chunk.signal });
     const { digest: _outdated, ...next } = { ...session, offset: size };
     if (digester?.offset !== size) return next;
     this.#digesters.keep(uuid, digester);
     return { ...next, digest: digester.digest() };
-  }
-
-  async #write(key: string, offset: number, source: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<number> {
-    try {
-      return await this.#storage.append(key, offset, source, { signal });
-    } catch (error) {
-      if (!isDriverError(error, 'offset-conflict')) throw error;
-      throw new RegistryError('RANGE_INVALID', { offset }, { cause: error });
-    }
   }
 
   /** Takes in the last chunk, verifies the whole, and seals the session: from here on it can only be published. */
@@ -182,18 +148,17 @@ export class UploadStore {
     digest: Digest,
     chunk: Chunk | undefined,
     { state }: SessionReference,
-  ): Promise<UploadState> {
+  ): Promise<Seal> {
     const named = session.offset === 0 ? { ...session, algorithm: digestAlgorithm(digest) } : session;
     const received = chunk === undefined ? named : await this.#append(named, chunk, state);
-    const { repository, uuid, startedAt, offset } = received;
+    const { repository, uuid, offset } = received;
     const actual = await this.#digest(received, digest);
     if (actual !== digest) {
       await this.#remove(received);
       throw new RegistryError('DIGEST_INVALID', { digest, actual });
     }
-    if (offset === 0) await this.#write(uploadDataKey(repository, uuid), 0, nothing());
-    await this.#storage.put(uploadStartedKey(repository, uuid), Buffer.from(`${startedAt}\n${digest}`));
-    return received;
+    if (offset === 0) await this.#storage.append(uploadDataKey(repository, uuid), 0, nothing());
+    return this.#sessions.seal(received, digest);
   }
 
   /** The digest of what a session holds, in the algorithm of `wanted`: known, or by reading it again. */
@@ -210,9 +175,9 @@ export class UploadStore {
     return digester.digest();
   }
 
-  async #remove({ repository, uuid }: UploadState): Promise<void> {
-    this.#digesters.drop(uuid);
-    await removeIfPresent(this.#storage, uploadKey(repository, uuid));
+  #remove(session: UploadState): Promise<void> {
+    this.#digesters.drop(session.uuid);
+    return this.#sessions.remove(session);
   }
 
   /** The blob is there: what is left of its session must not make the upload fail. */
@@ -223,10 +188,6 @@ export class UploadStore {
       this.#log.warn({ err, repository: session.repository, uuid: session.uuid }, 'a finished session was left behind');
     }
   }
-}
-
-function unknown({ uuid }: SessionReference): RegistryError {
-  return new RegistryError('BLOB_UPLOAD_UNKNOWN', { uuid: uuid.slice(0, 100) });
 }
 
 async function* nothing(): AsyncGenerator<Uint8Array, void, void> {}

@@ -1,14 +1,12 @@
 // Reading files with the fewest trips to the thread pool: opening and reading go there, looking at
 // and closing a file that is open for reading do not, as neither waits for the disk.
-import { closeSync, createReadStream, fstatSync, open, read } from 'node:fs';
+import { closeSync, fstatSync, open, read } from 'node:fs';
 import { Readable } from 'node:stream';
 import { promisify } from 'node:util';
+import { FileStream } from './filesystem-stream.js';
 
 /** A first read: more than any link and most manifests. Also the largest range that is read at once. */
 const SMALL_BYTES = 64 * 1024;
-
-/** A read of a stream: measured, smaller costs throughput and larger only memory. */
-const CHUNK_BYTES = 512 * 1024;
 
 /** Buffers of first reads that are kept for the next. */
 const MAX_SPARE_BUFFERS = 16;
@@ -88,7 +86,7 @@ export async function openRange(
     const length = last - start + 1;
     if (length <= SMALL_BYTES) return streamOf(await readFully(fd, Buffer.allocUnsafe(length), start));
     streaming = true;
-    return createReadStream('', { fd, start, end: last, highWaterMark: CHUNK_BYTES });
+    return new FileStream(fd, start, last + 1);
   } finally {
     if (!streaming) closeSync(fd);
   }

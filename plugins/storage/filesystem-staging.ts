@@ -1,7 +1,6 @@
 // How a file comes into sight whole and goes out of sight at once: it is written, or taken apart, in
 // a folder of the same file system that no key can name, and moved by a rename.
 import { randomBytes } from 'node:crypto';
-import type { FileHandle } from 'node:fs/promises';
 import { access, mkdir, open, readdir, rename, rm, rmdir, stat, unlink, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 
@@ -151,14 +150,17 @@ export class Staging {
 
   /** Makes the content of a file durable; answers whether there is one. */
   async #settle(path: string): Promise<boolean> {
-    const file = await openIfThere(path);
-    if (file === undefined) return false;
     try {
-      if (!(await file.stat()).isFile()) return false;
-      if (this.#fsync) await file.sync();
-      return true;
-    } finally {
-      await file.close();
+      const file = await open(path, 'r');
+      try {
+        if (this.#fsync) await file.sync();
+        return (await file.stat()).isFile();
+      } finally {
+        await file.close();
+      }
+    } catch (error) {
+      if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return false;
+      throw error;
     }
   }
 
@@ -204,19 +206,6 @@ export class Staging {
 
 /** Where another process made or removed a folder in the meantime. */
 const RACES: ReadonlySet<string> = new Set(['ENOENT', 'EEXIST', 'ENOTEMPTY']);
-
-function absent(error: unknown): boolean {
-  return codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR';
-}
-
-async function openIfThere(path: string): Promise<FileHandle | undefined> {
-  try {
-    return await open(path, 'r');
-  } catch (error) {
-    if (absent(error)) return undefined;
-    throw error;
-  }
-}
 
 /** Answers whether there was something at `from`; throws `ENOENT` when the folder of `target` is missing. */
 async function renameIfThere(from: string, target: string): Promise<boolean> {

@@ -4,6 +4,8 @@ import type { Entry, ListOptions, OpenOptions, Stat, StorageDriver } from 'koa-r
 import { DriverError, definePlugin, size } from 'koa-registry';
 import { z } from 'zod';
 
+const PIECE_BYTES = 64 * 1024;
+
 class StoredObject {
   readonly chunks: Buffer[] = [];
   size = 0;
@@ -16,12 +18,12 @@ class StoredObject {
     this.modified = new Date(now);
   }
 
-  /** The bytes from `start` to `end`, both inclusive. */
+  /** The bytes from `start` to `end`, both inclusive, in pieces that a slow reader may hold. */
   *range(start: number, end: number): Generator<Buffer, void, undefined> {
     let position = 0;
     for (const chunk of this.chunks) {
       const part = chunk.subarray(Math.max(start - position, 0), Math.max(end + 1 - position, 0));
-      if (part.length > 0) yield part;
+      for (let at = 0; at < part.length; at += PIECE_BYTES) yield part.subarray(at, at + PIECE_BYTES);
       position += chunk.length;
     }
   }
@@ -67,9 +69,11 @@ class MemoryDriver implements StorageDriver {
   async put(key: string, bytes: Uint8Array): Promise<void> {
     const present = this.#find(key);
     const object = new StoredObject();
-    this.#reserve(key, bytes.byteLength - (present instanceof StoredObject ? present.size : 0));
+    const growth = bytes.byteLength - (present instanceof StoredObject ? present.size : 0);
+    this.#assertRoom(key, growth);
     object.add(bytes, this.#now());
     this.#place(key, object);
+    this.#bytes += growth;
   }
 
   async stat(key: string): Promise<Stat> {
@@ -103,8 +107,10 @@ class MemoryDriver implements StorageDriver {
     this.#appending.add(key);
     try {
       for await (const chunk of source) {
-        this.#reserve(key, chunk.byteLength);
+        if (this.#find(key) !== object) throw new DriverError('not-found', key);
+        this.#assertRoom(key, chunk.byteLength);
         object.add(chunk, this.#now());
+        this.#bytes += chunk.byteLength;
       }
       return object.size;
     } finally {
@@ -173,9 +179,8 @@ class MemoryDriver implements StorageDriver {
     if (parent.children.size === 0 && slash >= 0) this.#prune(key.slice(0, slash));
   }
 
-  #reserve(key: string, bytes: number): void {
+  #assertRoom(key: string, bytes: number): void {
     if (this.#bytes + bytes > this.#maxBytes) throw new DriverError('quota', key);
-    this.#bytes += bytes;
   }
 }
 

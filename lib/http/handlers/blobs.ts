@@ -13,23 +13,29 @@ export const getBlob: Handler = async (call) => {
   const { ctx, repository, digest } = call;
   const descriptor = await call.services.blobs.stat(repository, digest);
   const { size } = descriptor;
-  ctx.set('Docker-Content-Digest', digest);
-  ctx.set('ETag', `"${digest}"`);
-  ctx.set('Cache-Control', 'max-age=31536000');
-  ctx.set('Accept-Ranges', 'bytes');
   if (isNotModified(call.header('if-none-match'), digest)) {
+    setContentHeaders(call);
     ctx.status = 304;
     return;
   }
   if (await answeredElsewhere(call, descriptor)) return;
-  ctx.set('Content-Type', OCTET_STREAM);
   if (ctx.method === 'HEAD') {
+    setContentHeaders(call);
+    ctx.set('Content-Type', OCTET_STREAM);
     ctx.status = 200;
     ctx.length = size;
     return;
   }
   await sendBlob(call, descriptor, wantedRange(call, size));
 };
+
+/** What is said of the content once nothing can fail any more: an error must not be kept for a year. */
+function setContentHeaders({ ctx, digest }: Call): void {
+  ctx.set('Docker-Content-Digest', digest);
+  ctx.set('ETag', `"${digest}"`);
+  ctx.set('Cache-Control', 'max-age=31536000');
+  ctx.set('Accept-Ranges', 'bytes');
+}
 
 /** `Range`, unless `If-Range` names another content (RFC 9110, section 13.1.5). */
 function wantedRange(call: Call, size: number): ByteRange | undefined {
@@ -44,6 +50,8 @@ async function sendBlob(call: Call, descriptor: Descriptor, range: ByteRange | u
   const { ctx } = call;
   const { size } = descriptor;
   const content = await call.services.blobs.open(call.repository, descriptor, { range, signal: call.signal });
+  setContentHeaders(call);
+  ctx.set('Content-Type', OCTET_STREAM);
   ctx.status = range === undefined ? 200 : 206;
   if (range !== undefined) ctx.set('Content-Range', `bytes ${range.start}-${range.end}/${size}`);
   if (content instanceof Readable) {
@@ -65,6 +73,7 @@ async function answeredElsewhere(call: Call, descriptor: Descriptor): Promise<bo
     { method, client: ctx.ip, headers: ctx.headers, signal },
   );
   if (answer === undefined) return false;
+  setContentHeaders(call);
   if ('redirect' in answer) {
     ctx.set('Location', answer.redirect);
     answerEmpty(ctx, 307);

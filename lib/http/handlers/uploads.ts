@@ -21,13 +21,25 @@ export const startUpload: Handler = async (call) => {
   const algorithm = digest ? digestAlgorithm(digest) : parseDigestAlgorithm(call.query('digest-algorithm') ?? 'sha256');
   const state = await services.uploads.start(repository, algorithm);
   if (digest !== undefined && hasBody(ctx.req)) {
-    await services.uploads.finish({ repository, uuid: state.uuid, state }, digest, chunk(call));
-    answerCreated(call, digest);
+    await receiveWhole(call, state, digest);
     return;
   }
   ctx.set('OCI-Chunk-Min-Length', String(call.settings.minChunkBytes));
   answerSession(call, state, 202);
 };
+
+/** Takes in a whole blob. Where that fails its session goes too: no client knows of it, to go on or to give it up. */
+async function receiveWhole(call: Call, state: UploadState, digest: Digest): Promise<void> {
+  const { uploads } = call.services;
+  const reference = { repository: call.repository, uuid: state.uuid, state };
+  try {
+    await uploads.finish(reference, digest, chunk(call));
+  } catch (error) {
+    await uploads.cancel(reference).catch((err) => call.log.debug({ err }, 'a failed push had no session left'));
+    throw error;
+  }
+  answerCreated(call, digest);
+}
 
 /** `GET`: how far the session is. */
 export const getUpload: Handler = async (call) => {

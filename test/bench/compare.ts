@@ -1,0 +1,91 @@
+// Runs one row on two servers by turns, so that a machine that slows down slows both, and takes the
+// medians.
+import { createHistogram } from 'node:perf_hooks';
+import { limited, type Sample } from './load.js';
+import { cpuSeconds } from './process-cost.js';
+import type { Row, Stage } from './rows.js';
+import type { Server } from './server.js';
+
+/** A server that takes longer for one measurement hangs. */
+const MEASUREMENT_LIMIT_MS = 60_000;
+
+/** What a row found out about one server. */
+export interface Outcome {
+  readonly server: string;
+  /** In the row's unit, one a round. */
+  readonly rates: readonly number[];
+  readonly median: number;
+  /** Of all rounds together. */
+  readonly latencyMs: { readonly p50: number; readonly p99: number };
+  /** The part of the time in which the server had a CPU, 0 to 1: less than 1 and it waited for a disk or for others. */
+  readonly serverBusy: number;
+  /** The generator's share of its CPU in its busiest round, 0 to 1. */
+  readonly generatorBusy: number;
+}
+
+/** A sample with the CPU time that the server spent on it. */
+interface CostedSample extends Sample {
+  readonly serverSeconds: number;
+}
+
+/** What a row found out. */
+export interface Comparison {
+  readonly name: string;
+  readonly unit: Row['unit'];
+  readonly ours: Outcome;
+  readonly theirs: Outcome;
+  readonly ratio: number;
+  readonly target: number;
+  readonly met: boolean;
+  readonly remarks: readonly string[];
+}
+
+/** Measures `row` `rounds` times on each server, after one round that warms up and does not count. */
+export async function compare(row: Row, servers: readonly [Server, Server], stage: Stage, rounds: number) {
+  const [ours, theirs] = servers;
+  const samples = new Map<Server, CostedSample[]>([
+    [ours, []],
+    [theirs, []],
+  ]);
+  for (let round = 0; round <= rounds; round++) {
+    for (const server of round % 2 === 0 ? [ours, theirs] : [theirs, ours]) {
+      const sample = await measure(row, server, stage);
+      if (round > 0) samples.get(server)?.push(sample);
+    }
+  }
+  const remarks = row.remark === undefined ? [] : [await row.remark(ours, stage), await row.remark(theirs, stage)];
+  const outcomes = {
+    ours: outcomeOf(ours, row, samples.get(ours) ?? []),
+    theirs: outcomeOf(theirs, row, samples.get(theirs) ?? []),
+  };
+  const ratio = outcomes.ours.median / outcomes.theirs.median;
+  const { name, unit, target } = row;
+  return { name, unit, ...outcomes, ratio, target, met: ratio >= target, remarks } satisfies Comparison;
+}
+
+async function measure(row: Row, server: Server, stage: Stage): Promise<CostedSample> {
+  const before = await cpuSeconds(server.pid);
+  const sample = await row.measure(server, { ...stage, signal: limited(stage.signal, MEASUREMENT_LIMIT_MS) });
+  return { ...sample, serverSeconds: (await cpuSeconds(server.pid)) - before };
+}
+
+function outcomeOf(server: Server, { unit }: Row, samples: readonly CostedSample[]): Outcome {
+  const rates = samples.map(({ operations, bytes, seconds }) => (unit === 'MB/s' ? bytes / 1e6 : operations) / seconds);
+  const latencies = createHistogram();
+  for (const sample of samples) latencies.add(sample.latencies);
+  return {
+    server: server.name,
+    rates,
+    median: median(rates),
+    latencyMs: { p50: latencies.percentile(50) / 1e6, p99: latencies.percentile(99) / 1e6 },
+    serverBusy: median(samples.map(({ serverSeconds, seconds }) => serverSeconds / seconds)),
+    generatorBusy: Math.max(...samples.map((sample) => sample.generatorBusy)),
+  };
+}
+
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const at = (index: number) => sorted[index] ?? Number.NaN;
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? at(middle) : (at(middle - 1) + at(middle)) / 2;
+}

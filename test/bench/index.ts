@@ -1,0 +1,125 @@
+// `npm run bench`: koa-registry's standalone example and docker-registry side by side. A missed
+// target is a line in the table and not an error; the exit code says only whether the bench could run.
+import { rmSync } from 'node:fs';
+import { mkdtemp, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { type Comparison, compare } from './compare.js';
+import { MIB, prepareImage } from './dataset.js';
+import { MEMORY_ROW, measureMemory } from './memory.js';
+import { pinGenerator } from './pinning.js';
+import { RandomBlobs } from './push.js';
+import { formatReport, type Report } from './report.js';
+import { type Row, rows } from './rows.js';
+import { type Contender, dockerRegistry, koaRegistry, type Site, startServer } from './server.js';
+
+const USAGE = `npm run bench -- [options]
+
+  --only NAME     only rows whose name contains NAME; may be given several times
+  --rounds N      measurements of each row on each server, 1 to 100 (default 5)
+  --quick         one short round: whether it works, not how fast it is
+  --control       docker-registry on both sides: how far from 1 a ratio may be by chance
+  --json FILE     where to write the figures as JSON; otherwise the last line of the output
+
+Needs Linux, docker-registry (CNCF distribution 2.8) on the PATH, and 4 GB below TMPDIR.`;
+
+const LARGE_BYTES = 256 * MIB;
+
+interface Plan {
+  readonly only: readonly string[];
+  readonly rounds: number;
+  readonly milliseconds: number;
+  readonly ours: Contender;
+  readonly json: string | undefined;
+}
+
+/** @throws TypeError for arguments that make no sense, with a message for who typed them. */
+function parsePlan(): Plan | 'help' {
+  const { values } = parseArgs({
+    options: {
+      only: { type: 'string', multiple: true, default: [] },
+      rounds: { type: 'string' },
+      quick: { type: 'boolean', default: false },
+      control: { type: 'boolean', default: false },
+      json: { type: 'string' },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  if (values.help) return 'help';
+  const rounds = Number(values.rounds ?? (values.quick ? 1 : 5));
+  if (!Number.isInteger(rounds) || rounds < 1 || rounds > 100) throw new TypeError('--rounds: 1 to 100');
+  const ours = values.control ? { ...dockerRegistry, name: 'control' } : koaRegistry;
+  const names = [...rows.map(({ name }) => name), MEMORY_ROW];
+  const unknown = values.only.find((text) => !names.some((name) => contains(name, text)));
+  if (unknown !== undefined) throw new TypeError(`--only: no row is named ${unknown}; rows: ${names.join('; ')}`);
+  return { only: values.only, rounds, milliseconds: values.quick ? 300 : 2000, ours, json: values.json };
+}
+
+const contains = (name: string, text: string) => name.toLowerCase().includes(text.toLowerCase());
+const isWanted = (name: string, { only }: Plan) => only.length === 0 || only.some((text) => contains(name, text));
+
+const progress = (message: string) => process.stderr.write(`${message}\n`);
+
+async function compareAll(wanted: readonly Row[], plan: Plan, siteOf: (name: string) => Site): Promise<Comparison[]> {
+  const [site, theirSite] = [siteOf('ours'), siteOf('theirs')];
+  const largeBlobs = new RandomBlobs(LARGE_BYTES);
+  progress('preparing the data');
+  const image = await prepareImage(theirSite, site, largeBlobs);
+  const stage = { image, largeBlobs, milliseconds: plan.milliseconds, signal: site.signal };
+  const comparisons: Comparison[] = [];
+  const ours = await startServer(plan.ours, site);
+  try {
+    const theirs = await startServer(dockerRegistry, theirSite);
+    try {
+      for (const row of wanted) {
+        progress(`measuring ${row.name}`);
+        comparisons.push(await compare(row, [ours, theirs], stage, plan.rounds));
+      }
+    } finally {
+      await theirs.stop();
+    }
+  } finally {
+    await ours.stop();
+  }
+  return comparisons;
+}
+
+async function bench(plan: Plan, signal: AbortSignal): Promise<Report> {
+  const placement = pinGenerator(progress);
+  const folder = await mkdtemp(join(tmpdir(), 'koa-registry-bench-'));
+  const siteOf = (name: string): Site => ({ folder: join(folder, name), placement, signal });
+  const { rounds } = plan;
+  try {
+    const wanted = rows.filter((row) => isWanted(row.name, plan));
+    const comparisons = wanted.length === 0 ? [] : await compareAll(wanted, plan, siteOf);
+    const memory = isWanted(MEMORY_ROW, plan) ? await measureMemory(plan.ours, siteOf('memory')) : undefined;
+    return { node: process.version, placement: placement ?? 'unpinned', rounds, comparisons, memory };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+async function run(plan: Plan): Promise<void> {
+  const interruption = new AbortController();
+  for (const name of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(name, () => interruption.abort(new Error(`interrupted by ${name}`)));
+  }
+  const report = await bench(plan, interruption.signal);
+  console.log(formatReport(report));
+  if (plan.json === undefined) console.log(`\n${JSON.stringify(report)}`);
+  else await writeFile(plan.json, `${JSON.stringify(report, undefined, 2)}\n`);
+}
+
+function fail(message: unknown): void {
+  console.error(message);
+  process.exitCode = 1;
+}
+
+try {
+  const plan = parsePlan();
+  if (plan === 'help') console.log(USAGE);
+  else run(plan).catch(fail);
+} catch (error) {
+  fail(`${error instanceof Error ? error.message : error}\n\n${USAGE}`);
+}

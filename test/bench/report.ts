@@ -1,0 +1,82 @@
+// What the bench found, as a table for people. The same figures as JSON need no code of their own.
+import type { Comparison, Outcome } from './compare.js';
+import type { MemoryUse } from './memory.js';
+import type { Placement } from './pinning.js';
+
+/** Everything a run found: what the JSON holds. */
+export interface Report {
+  readonly node: string;
+  readonly placement: Placement | 'unpinned';
+  readonly rounds: number;
+  readonly comparisons: readonly Comparison[];
+  readonly memory: MemoryUse | undefined;
+}
+
+/** At this share of its CPU the generator may be what is measured. */
+const GENERATOR_LIMIT = 0.9;
+
+const number = (value: number, digits = 0) =>
+  value.toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits });
+const percent = (share: number) => `${number(share * 100)}%`;
+const verdict = (met: boolean) => (met ? 'yes' : 'NO');
+
+/** Renders the table, with remarks below it. */
+export function formatReport({ comparisons, memory, placement, rounds }: Report): string {
+  const parts = [placementLine(placement, rounds)];
+  const [first] = comparisons;
+  if (first !== undefined) parts.push(comparisonTable(comparisons, first.ours.server, first.theirs.server));
+  if (memory !== undefined) parts.push(memoryLine(memory));
+  const remarks = comparisons.flatMap((row) =>
+    [...row.remarks, ...generatorRemarks(row)].map((text) => `${row.name}: ${text}`),
+  );
+  if (remarks.length > 0) parts.push(remarks.join('\n'));
+  return parts.join('\n\n');
+}
+
+function placementLine(placement: Report['placement'], rounds: number): string {
+  const where =
+    placement === 'unpinned'
+      ? 'unpinned'
+      : `servers on CPU ${placement.serverCpu}, generator on CPU ${placement.generatorCpu}`;
+  return `${where}; medians of ${rounds} rounds`;
+}
+
+/** The figures of both servers in one cell, ours first. */
+function pair({ ours, theirs }: Comparison, figure: (outcome: Outcome) => string): string {
+  return `${figure(ours)} / ${figure(theirs)}`;
+}
+
+function comparisonTable(comparisons: readonly Comparison[], ours: string, theirs: string): string {
+  const header = ['', 'unit', ours, theirs, 'ratio', 'target', 'met', 'p50 ms', 'p99 ms', 'server busy', 'load busy'];
+  const lines = comparisons.map((row) => [
+    row.name,
+    row.unit,
+    number(row.ours.median),
+    number(row.theirs.median),
+    number(row.ratio, 2),
+    `>= ${number(row.target, 1)}`,
+    verdict(row.met),
+    pair(row, ({ latencyMs }) => number(latencyMs.p50, 2)),
+    pair(row, ({ latencyMs }) => number(latencyMs.p99, 2)),
+    pair(row, ({ serverBusy }) => percent(serverBusy)),
+    pair(row, ({ generatorBusy }) => percent(generatorBusy)),
+  ]);
+  return alignColumns([header, ...lines]);
+}
+
+function memoryLine({ name, server, peakMb, beforeMb, seconds, target, met }: MemoryUse): string {
+  const found = `${number(peakMb)} MB (before: ${number(beforeMb)} MB; all pushed in ${number(seconds, 1)} s)`;
+  return `${server}, ${name}: ${found}; target <= ${target} MB; met: ${verdict(met)}`;
+}
+
+function generatorRemarks({ ours, theirs }: Comparison): string[] {
+  const saturated = [ours, theirs].filter(({ generatorBusy }) => generatorBusy >= GENERATOR_LIMIT);
+  return saturated.map(({ server }) => `the generator was at its limit, ${server} may be faster than it shows`);
+}
+
+function alignColumns(lines: readonly (readonly string[])[]): string {
+  const widths = (lines[0] ?? []).map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0)));
+  const pad = (cell: string, column: number) =>
+    column < 2 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0);
+  return lines.map((line) => line.map(pad).join('  ').trimEnd()).join('\n');
+}

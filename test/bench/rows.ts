@@ -1,0 +1,144 @@
+// The rows of the table, as data: what is asked of both servers, and by how much koa-registry is to
+// be faster.
+import { execFile } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { Connection, request } from './connection.js';
+import { type Image, tagAt } from './dataset.js';
+import { measureLoad, type Sample, timed } from './load.js';
+import { type Blob, pushBlob, type RandomBlobs } from './push.js';
+import type { Server } from './server.js';
+
+/** What a row may use. */
+export interface Stage {
+  readonly image: Image;
+  readonly largeBlobs: RandomBlobs;
+  /** How long a measurement lasts; at least one operation is always done. */
+  readonly milliseconds: number;
+  readonly signal: AbortSignal;
+}
+
+/** One comparison of the two servers. */
+export interface Row {
+  readonly name: string;
+  readonly unit: 'requests/s' | 'MB/s';
+  /** The least ratio of koa-registry's rate to docker-registry's. */
+  readonly target: number;
+  measure(server: Server, stage: Stage): Promise<Sample>;
+  /** Something a reader of the ratio should know. */
+  remark?(server: Server, stage: Stage): Promise<string>;
+}
+
+/** Connections of a request row; large transfers have one at a time. */
+const CONNECTIONS = 16;
+
+/** What containerd asks for. */
+const ACCEPT = [
+  'application/vnd.docker.distribution.manifest.v2+json',
+  'application/vnd.docker.distribution.manifest.list.v2+json',
+  'application/vnd.oci.image.manifest.v1+json',
+  'application/vnd.oci.image.index.v1+json',
+  '*/*',
+].join(', ');
+
+interface Question {
+  readonly method?: 'GET' | 'HEAD';
+  path(image: Image): string;
+  length?(image: Image): number;
+  readonly connections?: number;
+}
+
+function ask({ method = 'GET', path, length, connections = CONNECTIONS }: Question): Row['measure'] {
+  return ({ origin }, { image, milliseconds, signal }) => {
+    const question = request(method, `/v2/${image.repository}/${path(image)}`, { Accept: ACCEPT });
+    return measureLoad(origin, { request: question, length: length?.(image), connections, milliseconds }, signal);
+  };
+}
+
+const TAGS_PAGE = `tags/list?n=100&last=${tagAt(4999)}`;
+
+async function countTags(server: Server, { image, signal }: Stage): Promise<string> {
+  const answer = await fetch(new URL(`/v2/${image.repository}/${TAGS_PAGE}`, server.origin), { signal });
+  const { tags } = (await answer.json()) as { tags: readonly string[] };
+  return `${server.name} answers ${tags.length} tags to n=100`;
+}
+
+const run = promisify(execFile);
+
+/** Blobs pushed one after the other in a measurement: the first meets an idle server, the others do not. */
+const PUSHES = 3;
+
+/** Pushes into a repository of its own; whatever leads up to that and cleans up after it is off the clock. */
+async function pushLarge(server: Server, { largeBlobs, signal }: Stage): Promise<Sample> {
+  const blobs = Array.from({ length: PUSHES }, () => largeBlobs.next());
+  const repository = `bench/push-${randomUUID()}`;
+  // What the other server has left to the kernel to write must not be written at this one's expense.
+  await run('sync', ['--file-system', server.root], { signal });
+  const connection = await Connection.open(server.origin, signal);
+  try {
+    return await timed(async (operation) => {
+      for (const blob of blobs) {
+        const start = performance.now();
+        await pushBlob(connection, repository, blob);
+        operation(performance.now() - start, blob.size);
+      }
+    });
+  } finally {
+    connection.close();
+    await removePushed(server.root, repository, blobs);
+  }
+}
+
+async function removePushed(root: string, repository: string, blobs: readonly Blob[]): Promise<void> {
+  const keys = join(root, 'docker/registry/v2');
+  const folders = blobs.map(({ digest }) => {
+    const hex = digest.slice('sha256:'.length);
+    return join('blobs/sha256', hex.slice(0, 2), hex);
+  });
+  for (const folder of [...folders, join('repositories', repository)]) {
+    await rm(join(keys, folder), { recursive: true, force: true });
+  }
+}
+
+export const rows: readonly Row[] = [
+  {
+    name: 'manifest GET by tag',
+    unit: 'requests/s',
+    target: 8,
+    measure: ask({ path: () => `manifests/${tagAt(5000)}`, length: ({ manifest }) => manifest.size }),
+  },
+  {
+    name: 'manifest GET by digest',
+    unit: 'requests/s',
+    target: 8,
+    measure: ask({ path: ({ manifest }) => `manifests/${manifest.digest}`, length: ({ manifest }) => manifest.size }),
+  },
+  {
+    name: 'blob HEAD',
+    unit: 'requests/s',
+    target: 8,
+    measure: ask({ method: 'HEAD', path: ({ small }) => `blobs/${small.digest}`, length: () => 0 }),
+  },
+  {
+    name: '1 KiB blob GET',
+    unit: 'requests/s',
+    target: 8,
+    measure: ask({ path: ({ small }) => `blobs/${small.digest}`, length: ({ small }) => small.size }),
+  },
+  {
+    name: '256 MiB blob GET',
+    unit: 'MB/s',
+    target: 1,
+    measure: ask({ path: ({ large }) => `blobs/${large.digest}`, length: ({ large }) => large.size, connections: 1 }),
+  },
+  { name: '256 MiB monolithic push', unit: 'MB/s', target: 2.5, measure: pushLarge },
+  {
+    name: 'tags page n=100 of 10 000',
+    unit: 'requests/s',
+    target: 3,
+    measure: ask({ path: () => TAGS_PAGE }),
+    remark: countTags,
+  },
+];

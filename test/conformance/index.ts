@@ -1,0 +1,2 @@
+// `koa-registry/conformance`: the suites that check a plugin against its contract, one for each kind.
+export * from './storage.js';

@@ -1,0 +1,50 @@
+// The optional methods. A driver that lacks one keeps its promise by lacking it.
+import { strict as assert } from 'node:assert';
+import { type Case, collect, content, fails, putEach, sameBytes } from './storage-case.js';
+
+const EXPIRES = 60_000;
+
+export const capabilityCases: readonly Case[] = [
+  [
+    'url: a client gets the object from it, whole and in part',
+    async (driver, at) => {
+      const bytes = content(100_000);
+      await driver.put(at('blob/data'), bytes);
+      const url = await driver.url?.(at('blob/data'), { method: 'GET', expires: EXPIRES });
+      if (url === undefined) return;
+      const whole = await fetch(url);
+      assert.equal(whole.status, 200);
+      sameBytes(new Uint8Array(await whole.arrayBuffer()), bytes);
+      const part = await fetch(url, { headers: { range: 'bytes=10-19' } });
+      assert.equal(part.status, 206);
+      sameBytes(new Uint8Array(await part.arrayBuffer()), bytes.subarray(10, 20));
+    },
+  ],
+  [
+    'url: one for HEAD answers HEAD',
+    async (driver, at) => {
+      await driver.put(at('blob/data'), content(1000));
+      const url = await driver.url?.(at('blob/data'), { method: 'HEAD', expires: EXPIRES });
+      if (url === undefined) return;
+      const answer = await fetch(url, { method: 'HEAD' });
+      assert.equal(answer.status, 200);
+      assert.equal(answer.headers.get('content-length'), '1000');
+    },
+  ],
+  [
+    'walk: yields every object below a prefix, and no other',
+    async (driver, at) => {
+      if (driver.walk === undefined) return;
+      const keys = [at('w/a'), at('w/b/c'), at('w/b/d/e')];
+      await putEach(driver, [...keys, at('w-x/f'), at('wa')]);
+      assert.deepEqual((await collect(driver.walk(at('w')))).sort(), keys);
+      await fails('invalid-key', collect(driver.walk('../w')));
+    },
+  ],
+  [
+    'check: resolves while the backend is there',
+    async (driver) => {
+      await driver.check?.();
+    },
+  ],
+];

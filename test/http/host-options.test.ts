@@ -1,0 +1,221 @@
+// Every option of a registry changes what the registry does.
+import assert from 'node:assert/strict';
+import { request } from 'node:http';
+import {
+  definePlugin,
+  digestOf,
+  OCI_CONFIG,
+  OCI_IMAGE,
+  RegistryError,
+  type RegistryOptions,
+  registry,
+} from 'koa-registry';
+import { memory } from 'koa-registry/plugins/storage/memory';
+import { test } from 'uvu';
+import { z } from 'zod';
+import { resolveOptions } from '../../lib/options.js';
+import { MemoryDescriptorCache } from '../../lib/services/memory-descriptor-cache.js';
+import { RegistryClient } from '../support/registry-client.js';
+import { type Host, memoryDriver, recordingLogger, storageOf, withHost } from './host-service.js';
+
+const NONE = z.strictObject({});
+const BLOB = Buffer.from('content');
+const DIGEST = digestOf(BLOB);
+const MISSING = { mediaType: OCI_CONFIG, digest: DIGEST, size: 7 };
+const IMAGE = { schemaVersion: 2, mediaType: OCI_IMAGE, config: MISSING, layers: [] };
+
+type Observe = (host: Host) => Promise<unknown>;
+
+interface Row {
+  readonly path: string;
+  readonly options: Partial<RegistryOptions>;
+  /** What is seen without the option and with it. */
+  readonly observe: Observe;
+  readonly expected: readonly [without: unknown, with_: unknown];
+}
+
+const status =
+  (path: string, init?: RequestInit): Observe =>
+  async ({ url }) =>
+    (await fetch(url + path, init)).status;
+const header =
+  (path: string, name: string, init?: RequestInit): Observe =>
+  async ({ url }) =>
+    (await fetch(url + path, init)).headers
+      .get(name)
+      ?.replace(url, '<url>')
+      .replace(/uploads\/.*/, 'uploads/…') ?? null;
+
+const START = { method: 'POST' };
+const pushManifest = (document: object, type = OCI_IMAGE): RequestInit => ({
+  method: 'PUT',
+  headers: { 'Content-Type': type },
+  body: JSON.stringify(document),
+});
+
+/** How many of two tags or repositories one page has. */
+const pageOf =
+  (path: string, list: string): Observe =>
+  async ({ url }) => {
+    const client = new RegistryClient(url);
+    for (const repository of ['a', 'b']) {
+      await client.pushBlob(repository, BLOB);
+      for (const tag of ['1', '2']) {
+        await client.pushManifest(repository, tag, { mediaType: OCI_IMAGE, bytes: Buffer.from(JSON.stringify(IMAGE)) });
+      }
+    }
+    const answer = (await (await fetch(url + path)).json()) as Record<string, unknown[]>;
+    return answer[list]?.length;
+  };
+
+/** What a client is told that announces ten bytes and sends one. */
+const stall: Observe = ({ url }) =>
+  new Promise((resolve, reject) => {
+    const headers = { 'Content-Length': 10, 'Content-Type': OCI_IMAGE };
+    const sent = request(`${url}/v2/a/manifests/b`, { method: 'PUT', headers });
+    sent.on('error', reject);
+    sent.on('response', ({ statusCode }) => {
+      resolve(statusCode);
+      sent.destroy();
+    });
+    sent.write('{');
+  });
+
+const layer = definePlugin({
+  kind: 'layer',
+  name: 'elsewhere',
+  options: NONE,
+  create: () => ({ resolve: () => ({ redirect: 'http://elsewhere.example/' }) }),
+});
+const auth = definePlugin({
+  kind: 'auth',
+  name: 'nobody',
+  options: NONE,
+  create: () => ({
+    authorize: () => {
+      throw new RegistryError('DENIED');
+    },
+  }),
+});
+const format = definePlugin({
+  kind: 'format',
+  name: 'mine',
+  options: NONE,
+  create: () => ({
+    mediaTypes: ['application/vnd.mine+json'],
+    parse: (mediaType: string) => ({ mediaType, blobs: [], manifests: [] }),
+  }),
+});
+
+/** A cache that knows of a blob which was never pushed. */
+const cache = definePlugin({
+  kind: 'cache',
+  name: 'knowing',
+  options: NONE,
+  create: () => {
+    const known = new MemoryDescriptorCache();
+    known.set('blobs:a' as 'blobs', DIGEST, MISSING);
+    return known;
+  },
+});
+
+/** A storage that has a blob in it. */
+const filled = storageOf(async () => {
+  const driver = await memoryDriver();
+  const hex = DIGEST.slice(7);
+  const root = 'docker/registry/v2';
+  await driver.put(`${root}/blobs/sha256/${hex.slice(0, 2)}/${hex}/data`, BLOB);
+  await driver.put(`${root}/repositories/a/_layers/sha256/${hex}/link`, Buffer.from(DIGEST));
+  return driver;
+});
+
+const pullPushed: Observe = async ({ url }) => {
+  await new RegistryClient(url).pushBlob('a', BLOB);
+  return (await fetch(`${url}/v2/a/blobs/${DIGEST}`, { redirect: 'manual' })).status;
+};
+
+/** What a registry with the secret of the test says to a session that it does not have. */
+const secretOf: Observe = async ({ url }) => {
+  const { pathname, search } = new URL(await new RegistryClient(url).startUpload('a'));
+  return withHost({ options: { http: { secret: 'of the test' } } }, async (other) => {
+    const answer = await fetch(other.url + pathname + search);
+    return ((await answer.json()) as { errors: { code: string }[] }).errors[0]?.code;
+  });
+};
+
+const metadata = (options: object) => ({ metadata: { enabled: true, ...options } });
+const endpoint =
+  (field: string): Observe =>
+  async ({ url }) => {
+    const answer = await fetch(`${url}/`);
+    if (answer.status !== 200) return answer.status;
+    return ((await answer.json()) as { endpoints: { v2: Record<string, unknown> } }).endpoints.v2[field];
+  };
+
+// biome-ignore format: a table
+const ROWS: readonly Row[] = [
+  { path: 'storage', options: { storage: filled }, observe: status(`/v2/a/blobs/${DIGEST}`), expected: [404, 200] },
+  { path: 'prefix', options: { prefix: '/portal/' }, observe: status('/portal/v2/'), expected: [404, 200] },
+  { path: 'cache', options: { cache: cache() }, observe: status(`/v2/a/blobs/${DIGEST}`, { method: 'HEAD' }), expected: [404, 200] },
+  { path: 'auth', options: { auth: auth() }, observe: status('/v2/'), expected: [200, 403] },
+  { path: 'layer', options: { layer: layer() }, observe: pullPushed, expected: [200, 307] },
+  { path: 'formats', options: { formats: [format()] }, observe: status('/v2/a/manifests/b', pushManifest({}, 'application/vnd.mine+json')), expected: [400, 201] },
+  { path: 'delete.enabled', options: { delete: { enabled: true } }, observe: status('/v2/a/manifests/b', { method: 'DELETE' }), expected: [405, 404] },
+  { path: 'readOnly', options: { readOnly: true }, observe: status('/v2/a/blobs/uploads/', START), expected: [202, 405] },
+  { path: 'uploads.minChunkBytes', options: { uploads: { minChunkBytes: '5MiB' } }, observe: header('/v2/a/blobs/uploads/', 'OCI-Chunk-Min-Length', START), expected: ['1', String(5 * 2 ** 20)] },
+  { path: 'http.host', options: { http: { host: 'https://r.example/x' } }, observe: header('/v2/a/blobs/uploads/', 'Location', START), expected: ['<url>/v2/a/blobs/uploads/…', 'https://r.example/x/v2/a/blobs/uploads/…'] },
+  { path: 'http.relativeUrls', options: { http: { relativeUrls: true } }, observe: header('/v2/a/blobs/uploads/', 'Location', START), expected: ['<url>/v2/a/blobs/uploads/…', '/v2/a/blobs/uploads/…'] },
+  { path: 'http.secret', options: { http: { secret: 'of the test' } }, observe: secretOf, expected: ['BLOB_UPLOAD_INVALID', 'BLOB_UPLOAD_UNKNOWN'] },
+  { path: 'http.headers', options: { http: { headers: { 'X-Ours': 'yes' } } }, observe: header('/v2/', 'X-Ours'), expected: [null, 'yes'] },
+  { path: 'http.maxManifestBytes', options: { http: { maxManifestBytes: 10 } }, observe: status('/v2/a/manifests/b', pushManifest(IMAGE)), expected: [400, 413] },
+  { path: 'tags.maxEntries', options: { tags: { maxEntries: 1 } }, observe: pageOf('/v2/a/tags/list', 'tags'), expected: [2, 1] },
+  { path: 'catalog.maxEntries', options: { catalog: { maxEntries: 1 } }, observe: pageOf('/v2/_catalog', 'repositories'), expected: [2, 1] },
+  { path: 'validation.manifests.references', options: { validation: { manifests: { references: false } } }, observe: status('/v2/a/manifests/b', pushManifest(IMAGE)), expected: [400, 201] },
+  { path: 'metadata.enabled', options: metadata({}), observe: status('/'), expected: [404, 200] },
+  { path: 'metadata.fallback', options: metadata({ fallback: 'v1' }), observe: endpoint('fallback'), expected: [404, 'v1'] },
+  { path: 'metadata.mirrors', options: metadata({ mirrors: [{ root: 'https://m.example/v2/' }] }), observe: endpoint('mirrors'), expected: [404, [{ root: 'https://m.example/v2/', manifests: true }]] },
+];
+
+/** Seen in other ways than by two answers. */
+const ELSEWHERE = ['logger', 'http.bodyTimeout'];
+
+for (const { path, options, observe, expected } of ROWS) {
+  test(`${path} changes what is answered`, async () => {
+    for (const [index, given] of [{}, options].entries()) {
+      await withHost({ options: given }, async (host) => assert.deepEqual(await observe(host), expected[index]));
+    }
+  });
+}
+
+test('http.bodyTimeout ends a request whose client sends nothing', async () => {
+  await withHost({ options: { http: { bodyTimeout: 20 } } }, async (host) => {
+    assert.equal(await stall(host), 408);
+  });
+  assert.equal(resolveOptions({ storage: memory() }).http.bodyTimeout, 60_000);
+});
+
+test('logger takes what the registry has to say', async () => {
+  const { logger, lines } = recordingLogger();
+  const { close } = registry({ storage: memory(), logger });
+  assert.match(lines[0]?.msg ?? '', /^no auth handler/);
+  await close();
+});
+
+test('every option has a row above', () => {
+  const all = Object.assign({}, ...ROWS.map(({ options }) => options)) as RegistryOptions;
+  const { logger } = recordingLogger();
+  const resolved = resolveOptions({
+    ...all,
+    http: { host: 'https://r.example', secret: 'x' },
+    metadata: { fallback: 'v1' },
+    logger,
+  });
+  const isGroup = (value: unknown) => value?.constructor === Object && Object.keys(value).length > 0;
+  const paths = (value: object, at: string): string[] =>
+    Object.entries(value).flatMap(([key, inner]) =>
+      isGroup(inner) ? paths(inner as object, `${at}${key}.`) : [at + key],
+    );
+  assert.deepEqual(paths(resolved, '').sort(), [...ROWS.map(({ path }) => path), ...ELSEWHERE].sort());
+});
+
+test.run();
