@@ -238,14 +238,14 @@ test('builtins are imported with their scheme', () => {
 test('nothing is called utils, helpers, common, manager, data or info', () => {
   const named = everything.flatMap(({ path }) => {
     const folders = path.split('/').slice(0, -1);
-    const file = basename(path).replace(/(?:\.test)?\.[cm]?[jt]s$/, '');
+    const file = basename(path).replace(/(?:\.test|\.d)?\.[cm]?[jt]s$/, '');
     return folders.some((name) => DRAWERS.test(name)) || NAME_OF_DRAWER.test(file) ? [`${path}:1 is a drawer`] : [];
   });
   report(named);
 });
 
 test('files are kebab-case', () => {
-  const kebab = /^[a-z0-9]+(?:-[a-z0-9]+)*(?:\.test)?\.[cm]?[jt]s$/;
+  const kebab = /^[a-z0-9]+(?:-[a-z0-9]+)*(?:\.test|\.d)?\.[cm]?[jt]s$/;
   report(everything.filter(({ path }) => !kebab.test(basename(path))).map(({ path }) => `${path}:1 is not kebab-case`));
 });
 
