@@ -28,7 +28,7 @@ function parseDescriptors(value: unknown, at: string): Descriptor[] {
 }
 
 function parseArtifactType(value: unknown): string | undefined {
-  if (value === undefined || value === '') return undefined;
+  if (value === undefined || value === null || value === '') return undefined;
   if (typeof value !== 'string' || !isMediaType(value)) throw invalid('artifactType: must be a media type');
   return value;
 }

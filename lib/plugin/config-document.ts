@@ -124,6 +124,8 @@ export function configDocument(plugins: readonly AnyPluginFactory[]) {
     log: hostsOwn,
     logLevel: hostsOwn,
     reporting: hostsOwn,
+    // The host application asks `registry(…).health()` as often as it likes.
+    health: hostsOwn,
     storage: storage.superRefine(exactlyOne('storage', plugins)),
     auth: auth.superRefine(exactlyOne('auth', plugins)).nullish(),
     http: HTTP,
@@ -133,7 +135,6 @@ export function configDocument(plugins: readonly AnyPluginFactory[]) {
     notifications: unsupported,
     proxy: unsupported,
     redis: unsupported,
-    health: unsupported,
     middleware: unsupported,
     policy: unsupported,
     compatibility: unsupported,

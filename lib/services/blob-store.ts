@@ -26,6 +26,8 @@ export interface BlobStoreParts {
 
 /** What part of a blob is wanted, and until when. */
 export interface OpenOptions {
+  /** As {@link BlobStore.stat} answered it. */
+  readonly descriptor: Descriptor;
   readonly range?: ByteRange | undefined;
   readonly signal: AbortSignal;
 }
@@ -77,14 +79,14 @@ export class BlobStore {
   }
 
   /**
-   * The content of a blob that {@link stat} described: bytes where it is small, else a stream of
+   * The content of the blob `named`, which {@link stat} described: bytes where it is small, else a stream of
    * `range` or of the whole.
    *
    * @throws RegistryError `BLOB_UNKNOWN` when the content is gone from under its link.
    */
-  async open(repository: RepositoryName, descriptor: Descriptor, options: OpenOptions): Promise<Buffer | Readable> {
+  async open(repository: RepositoryName, named: Digest, options: OpenOptions): Promise<Buffer | Readable> {
+    const { descriptor, range, signal } = options;
     const { digest, size } = descriptor;
-    const { range, signal } = options;
     try {
       if (!Contents.fits(size)) return await this.#storage.open(blobKey(digest), { ...range, signal });
       let bytes = this.#contents.get(digest);
@@ -95,9 +97,9 @@ export class BlobStore {
       return range === undefined ? bytes : bytes.subarray(range.start, range.end + 1);
     } catch (error) {
       if (!isDriverError(error, 'not-found')) throw error;
-      await this.#descriptors.revoke(`blobs:${repository}`, digest, async () => undefined);
+      await this.#descriptors.revoke(`blobs:${repository}`, named, async () => undefined);
       await this.#descriptors.revoke('blobs', digest, async () => undefined);
-      throw new RegistryError('BLOB_UNKNOWN', { digest }, { cause: error });
+      throw new RegistryError('BLOB_UNKNOWN', { digest: named }, { cause: error });
     }
   }
 

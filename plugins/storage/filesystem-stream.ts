@@ -68,7 +68,8 @@ export class FileStream extends Readable {
 
   #hand(buffer: Buffer, count: number): void {
     if (count === 0) {
-      this.push(null);
+      // Ending here would leave the client waiting for the rest that its `Content-Length` promised.
+      this.destroy(new Error('the file became shorter while it was read'));
       return;
     }
     this.#position += count;

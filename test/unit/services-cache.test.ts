@@ -42,7 +42,10 @@ test('a cache that fails in every call harms nothing', async () => {
     const manifest = await putDocument(services, await imageDocument(services));
     const { signal } = new AbortController();
     const descriptor = await services.blobs.stat(REPOSITORY, blob);
-    assert.equal(String(await read(await services.blobs.open(REPOSITORY, descriptor, { signal }))), 'content');
+    assert.equal(
+      String(await read(await services.blobs.open(REPOSITORY, descriptor.digest, { descriptor, signal }))),
+      'content',
+    );
     assert.equal((await services.manifests.get(REPOSITORY, tag('latest'))).digest, manifest);
     assert.ok((await services.blobs.mount(name('other'), blob, REPOSITORY)) !== undefined);
     assert.ok(warnings.length > 0, 'the log says so');
@@ -171,7 +174,9 @@ test('content that is gone from under its link is forgotten when that shows', as
   await storage.remove(blobKey(digest));
   const { signal } = new AbortController();
   const descriptor = await services.blobs.stat(REPOSITORY, digest);
-  await assert.rejects(services.blobs.open(REPOSITORY, descriptor, { signal }), { code: 'BLOB_UNKNOWN' });
+  await assert.rejects(services.blobs.open(REPOSITORY, descriptor.digest, { descriptor, signal }), {
+    code: 'BLOB_UNKNOWN',
+  });
   await assert.rejects(services.blobs.stat(REPOSITORY, digest), { code: 'BLOB_UNKNOWN' });
 });
 

@@ -55,7 +55,12 @@ test('a warm HEAD of a blob costs nothing, a warm GET nothing where it is small 
   const { storage, services } = await fixture();
   const { signal } = new AbortController();
   const get = async (digest: ReturnType<typeof digestOf>) =>
-    read(await services.blobs.open(REPOSITORY, await services.blobs.stat(REPOSITORY, digest), { signal }));
+    read(
+      await services.blobs.open(REPOSITORY, digest, {
+        descriptor: await services.blobs.stat(REPOSITORY, digest),
+        signal,
+      }),
+    );
   for (const [content, warm] of [
     ['small', []],
     [LARGE, [`open ${blobKey(digestOf(Buffer.from(LARGE)))}`]],

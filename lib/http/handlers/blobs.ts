@@ -49,7 +49,11 @@ function wantedRange(call: Call, size: number): ByteRange | undefined {
 async function sendBlob(call: Call, descriptor: Descriptor, range: ByteRange | undefined): Promise<void> {
   const { ctx } = call;
   const { size } = descriptor;
-  const content = await call.services.blobs.open(call.repository, descriptor, { range, signal: call.signal });
+  const content = await call.services.blobs.open(call.repository, call.digest, {
+    descriptor,
+    range,
+    signal: call.signal,
+  });
   setContentHeaders(call);
   ctx.set('Content-Type', OCTET_STREAM);
   ctx.status = range === undefined ? 200 : 206;

@@ -1,6 +1,6 @@
 // `/v2/<name>/blobs/uploads/`: how a blob gets into a repository, at once, in chunks, or by a mount.
 import { RegistryError } from '../../errors.js';
-import { type Digest, digestAlgorithm, parseDigest, parseDigestAlgorithm } from '../../model/digest.js';
+import { type Digest, digestAlgorithm, digestOf, parseDigest, parseDigestAlgorithm } from '../../model/digest.js';
 import { formatUploadRange, parseContentRange } from '../../model/range.js';
 import { isRepositoryName, type RepositoryName } from '../../model/repository-name.js';
 import type { Chunk, SessionReference, UploadState } from '../../services/index.js';
@@ -9,6 +9,9 @@ import { hasBody, requestBody } from '../body.js';
 import type { Call } from '../call.js';
 import { mayAlso, pullScope } from '../grants.js';
 import type { Handler } from '../routes.js';
+
+/** A blob of no bytes needs no body. */
+const NOTHING = Buffer.alloc(0);
 
 /** `POST`: a mount, a whole blob, or the start of a session, whichever the query asks for and can be had. */
 export const startUpload: Handler = async (call) => {
@@ -20,7 +23,7 @@ export const startUpload: Handler = async (call) => {
   const digest = named === undefined ? undefined : parseDigest(named);
   const algorithm = digest ? digestAlgorithm(digest) : parseDigestAlgorithm(call.query('digest-algorithm') ?? 'sha256');
   const state = await services.uploads.start(repository, algorithm);
-  if (digest !== undefined && hasBody(ctx.req)) {
+  if (digest !== undefined && (hasBody(ctx.req) || digest === digestOf(NOTHING, algorithm))) {
     await receiveWhole(call, state, digest);
     return;
   }
@@ -33,7 +36,7 @@ async function receiveWhole(call: Call, state: UploadState, digest: Digest): Pro
   const { uploads } = call.services;
   const reference = { repository: call.repository, uuid: state.uuid, state };
   try {
-    await uploads.finish(reference, digest, chunk(call));
+    await uploads.finish(reference, digest, hasBody(call.ctx.req) ? chunk(call) : undefined);
   } catch (error) {
     await uploads.cancel(reference).catch((err) => call.log.debug({ err }, 'a failed push had no session left'));
     throw error;

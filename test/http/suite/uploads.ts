@@ -191,6 +191,14 @@ export const uploadsSuite: Suite = (test, open) => {
     empty(await at.send('PUT', withQuery(session, { digest: digestOf('x') }), { body: 'x' }), 201);
   });
 
+  test('a single POST of a blob of no bytes needs no body', async () => {
+    const at = await open();
+    const digest = digestOf('');
+    await created(at, await at.send('POST', `/v2/hollow/blobs/uploads/?digest=${digest}`), digest, Buffer.alloc(0));
+    const other = await at.send('POST', `/v2/hollow/blobs/uploads/?digest=${digestOf('x')}`);
+    assert.equal(empty(other, 202).headers['docker-content-digest'], undefined);
+  });
+
   test('an upload under way makes no repository', async () => {
     const at = await open();
     await beginUpload(at, 'young');
