@@ -12,7 +12,8 @@ const CONTENT_RANGE = /^(?:bytes[ =])?(\d+)-(\d+)(?:\/(?:\d+|\*))?$/;
 
 /**
  * What a `Range` header asks of `size` bytes: `undefined` for the whole (no header, several ranges,
- * another unit, or nonsense, which RFC 9110 says to ignore), or `unsatisfiable`.
+ * another unit, or nonsense, which RFC 9110 says to ignore), or `unsatisfiable`, as is a range that
+ * ends before it begins: RFC 9110 allows either, and a client that counts wrong should hear of it.
  */
 export function parseRange(header: string | undefined, size: number): ByteRange | 'unsatisfiable' | undefined {
   if (header === undefined) return undefined;
@@ -26,8 +27,7 @@ export function parseRange(header: string | undefined, size: number): ByteRange 
   }
   const start = Number(first);
   const end = last === '' ? size - 1 : Number(last);
-  if (last !== '' && end < start) return undefined;
-  return start >= size ? 'unsatisfiable' : { start, end: Math.min(end, size - 1) };
+  return start >= size || end < start ? 'unsatisfiable' : { start, end: Math.min(end, size - 1) };
 }
 
 /** The span of a chunk: `a-b`, tolerating `bytes a-b/*`. `undefined` when it is malformed. */

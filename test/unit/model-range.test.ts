@@ -25,8 +25,8 @@ test('a Range header names a part of what is there', () => {
   for (const [header, size, [start, end]] of cases) assert.deepEqual(parseRange(header, size), { start, end }, header);
 });
 
-test('a Range past the end is unsatisfiable', () => {
-  for (const header of ['bytes=10-', 'bytes=10-10', 'bytes=11-20', 'bytes=-0', `bytes=${HUGE}-`]) {
+test('a Range past the end, or that ends before it begins, is unsatisfiable', () => {
+  for (const header of ['bytes=5-3', 'bytes=10-', 'bytes=10-10', 'bytes=11-20', 'bytes=-0', `bytes=${HUGE}-`]) {
     assert.equal(parseRange(header, 10), 'unsatisfiable', header);
   }
   for (const header of ['bytes=0-0', 'bytes=0-', 'bytes=-1', 'bytes=-0']) {
@@ -42,7 +42,6 @@ test('anything else asks for the whole', () => {
     'bytes=',
     'bytes=-',
     'bytes=a-b',
-    'bytes=5-3',
     'bytes=1-2,4-5',
     'bytes=1-2, 4-5',
     'bytes=--1',

@@ -26,7 +26,6 @@ const IGNORED = [
   'bytes=0-1,3-4',
   'bytes=0-1, -1',
   `bytes=${'0-1,'.repeat(1500)}2-3`,
-  'bytes=5-2',
   'bytes=-',
   'bytes=',
   'bytes',
@@ -63,10 +62,16 @@ export const rangesSuite: Suite = (test, open) => {
       }
     });
 
-    test(`a range beyond a ${kind} blob is 416 with its size`, async () => {
+    test(`a range beyond a ${kind} blob, or that ends before it begins, is 416 with its size`, async () => {
       const at = await open();
       const digest = await pushBlob(at, 'r', content(size));
-      for (const range of [`bytes=${size}-`, `bytes=${size}-${size + 5}`, 'bytes=-0', 'bytes=99999999999999999999-']) {
+      for (const range of [
+        `bytes=${size}-`,
+        `bytes=${size}-${size + 5}`,
+        'bytes=-0',
+        'bytes=5-2',
+        'bytes=99999999999999999999-',
+      ]) {
         const answer = await at.send('GET', `/v2/r/blobs/${digest}`, { headers: { Range: range } });
         refused(answer, 416, 'RANGE_INVALID');
         assert.equal(answer.headers['content-range'], `bytes */${size}`);
