@@ -8,10 +8,10 @@ import type { Readable } from 'node:stream';
 import type { Entry, ListOptions, OpenOptions, Stat, StorageDriver } from 'koa-registry';
 import { DriverError, definePlugin, isDriverError } from 'koa-registry';
 import { z } from 'zod';
-import { appendFrom } from './filesystem-append.js';
-import { entriesAfter, isKeyName, Listings } from './filesystem-listing.js';
-import { openRange, SmallFileReader } from './filesystem-read.js';
-import { codeOf, Staging } from './filesystem-staging.js';
+import { appendFrom } from './filesystem/append.js';
+import { entriesAfter, isKeyName, Listings } from './filesystem/listing.js';
+import { openRange, SmallFileReader } from './filesystem/read.js';
+import { codeOf, Staging } from './filesystem/staging.js';
 
 /** No file is there: none of the name, or a file where the path needs a folder, or the other way round. */
 const ABSENT: ReadonlySet<string> = new Set(['ENOENT', 'ENOTDIR', 'EISDIR']);

@@ -4,7 +4,7 @@ import type { Dirent, Stats } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Entry } from 'koa-registry';
-import { codeOf } from './filesystem-staging.js';
+import { codeOf } from './staging.js';
 
 /** A folder of fewer entries is read faster than it is remembered. */
 const MIN_KEPT_ENTRIES = 100;

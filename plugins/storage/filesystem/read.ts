@@ -3,7 +3,7 @@
 import { closeSync, fstatSync, open, read } from 'node:fs';
 import { Readable } from 'node:stream';
 import { promisify } from 'node:util';
-import { FileStream } from './filesystem-stream.js';
+import { FileStream } from './stream.js';
 
 /** A first read: more than any link and most manifests. Also the largest range that is read at once. */
 const SMALL_BYTES = 64 * 1024;
