@@ -3,10 +3,10 @@
 // Repositories nest (`a`, `a/b`) and a folder's order is not the names' order: `a-b` comes between
 // the two, because `-` and `.` come before `/`. So what stands below a folder is put off until the
 // siblings that come before it are through.
-import type { Entry, StorageDriver } from '../contracts/storage.js';
-import { isDriverError } from '../errors.js';
+import type { StorageDriver } from '../contracts/storage.js';
 import { isRepositoryName, type RepositoryName } from '../model/repository-name.js';
 import { REPOSITORIES, revisionsKey } from './keys.js';
+import { childrenOf, hasChild } from './listing.js';
 
 export class Catalog {
   readonly #storage: StorageDriver;
@@ -29,11 +29,13 @@ export class Catalog {
     const putOff = begun.filter(({ name }) => isRepositoryName(folder + name));
 
     // After `a/b` the siblings `a-b` and `a.b` are through: they come before `a/`.
-    for await (const { name, kind } of this.#children(folder, slash < 0 ? first : `${first}/`)) {
+    const key = folder === '' ? REPOSITORIES : `${REPOSITORIES}/${folder.slice(0, -1)}`;
+    const from = slash < 0 ? first : `${first}/`;
+    for await (const { name, kind } of childrenOf(this.#storage, key, from === '' ? {} : { after: from })) {
       const repository = folder + name;
       if (kind !== 'prefix' || !isRepositoryName(repository)) continue;
       yield* this.#due(folder, putOff, name);
-      if (await this.#hasManifest(repository)) yield repository;
+      if (await hasChild(this.#storage, revisionsKey(repository))) yield repository;
       putOff.push({ name, after: '' });
     }
     yield* this.#due(folder, putOff);
@@ -46,24 +48,6 @@ export class Catalog {
       putOff.pop();
       yield* this.#below(`${folder}${last.name}/`, last.after);
     }
-  }
-
-  async *#children(folder: string, after: string): AsyncGenerator<Entry, void, void> {
-    const key = folder === '' ? REPOSITORIES : `${REPOSITORIES}/${folder.slice(0, -1)}`;
-    try {
-      yield* this.#storage.list(key, after === '' ? {} : { after });
-    } catch (error) {
-      if (!isDriverError(error, 'not-found')) throw error;
-    }
-  }
-
-  async #hasManifest(repository: RepositoryName): Promise<boolean> {
-    try {
-      for await (const _ of this.#storage.list(revisionsKey(repository))) return true;
-    } catch (error) {
-      if (!isDriverError(error, 'not-found')) throw error;
-    }
-    return false;
   }
 }
 

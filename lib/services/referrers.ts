@@ -2,7 +2,6 @@
 // referrer, kept by push and delete, so that concurrent pushes need no lock; it can be rebuilt from
 // the manifests.
 import type { StorageDriver } from '../contracts/storage.js';
-import { isDriverError } from '../errors.js';
 import type { Descriptor } from '../model/descriptor.js';
 import { DIGEST_ALGORITHMS, type Digest, isDigest } from '../model/digest.js';
 import { referrersTag } from '../model/reference.js';
@@ -10,6 +9,7 @@ import type { RepositoryName } from '../model/repository-name.js';
 import { mapBounded } from './bounded.js';
 import { referrerKey, referrerName, referrersKey, revisionsKey } from './keys.js';
 import { orAbsent, removeIfPresent } from './links.js';
+import { childrenOf } from './listing.js';
 import type { ManifestReader, StoredManifest } from './manifest-reader.js';
 import type { Page } from './page.js';
 import type { TagStore } from './tag-store.js';
@@ -97,18 +97,15 @@ export class Referrers {
       const bytes = await orAbsent(this.#storage.get(`${key}/${name}`));
       return bytes && { descriptor: JSON.parse(bytes.toString('utf8')) as Descriptor, size: bytes.length };
     };
-    try {
-      let names: string[] = [];
-      for await (const { name } of this.#storage.list(key, after === undefined ? {} : { after: referrerName(after) })) {
-        names.push(name);
-        if (names.length < AT_ONCE) continue;
-        yield* (await mapBounded(names, AT_ONCE, read)).filter((referrer) => referrer !== undefined);
-        names = [];
-      }
+    let names: string[] = [];
+    const options = after === undefined ? {} : { after: referrerName(after) };
+    for await (const { name } of childrenOf(this.#storage, key, options)) {
+      names.push(name);
+      if (names.length < AT_ONCE) continue;
       yield* (await mapBounded(names, AT_ONCE, read)).filter((referrer) => referrer !== undefined);
-    } catch (error) {
-      if (!isDriverError(error, 'not-found')) throw error;
+      names = [];
     }
+    yield* (await mapBounded(names, AT_ONCE, read)).filter((referrer) => referrer !== undefined);
   }
 
   /**
@@ -139,17 +136,12 @@ export class Referrers {
   async rebuild(repository: RepositoryName): Promise<number> {
     let entered = 0;
     for (const algorithm of Object.keys(DIGEST_ALGORITHMS)) {
-      const key = `${revisionsKey(repository)}/${algorithm}`;
-      try {
-        for await (const { name } of this.#storage.list(key)) {
-          const digest = `${algorithm}:${name}`;
-          const stored = isDigest(digest) ? await this.#manifests.read(repository, digest) : undefined;
-          if (stored?.manifest.subject === undefined) continue;
-          await this.add(repository, stored);
-          entered += 1;
-        }
-      } catch (error) {
-        if (!isDriverError(error, 'not-found')) throw error;
+      for await (const { name } of childrenOf(this.#storage, `${revisionsKey(repository)}/${algorithm}`)) {
+        const digest = `${algorithm}:${name}`;
+        const stored = isDigest(digest) ? await this.#manifests.read(repository, digest) : undefined;
+        if (stored?.manifest.subject === undefined) continue;
+        await this.add(repository, stored);
+        entered += 1;
       }
     }
     return entered;

@@ -7,6 +7,7 @@ import type { RepositoryName } from '../model/repository-name.js';
 import { mapBounded } from './bounded.js';
 import { repositoryKey, tagCurrentKey, tagIndexKey, tagKey, tagsKey } from './keys.js';
 import { readLink, removeIfPresent, writeLink } from './links.js';
+import { childrenOf, hasChild } from './listing.js';
 import { type Page, takePage } from './page.js';
 
 /** How many tags are looked at at once when those of one manifest are sought. */
@@ -60,25 +61,15 @@ export class TagStore {
   }
 
   /** A repository is there once it has a blob or a manifest; an upload under way does not make one. */
-  async #exists(repository: RepositoryName): Promise<boolean> {
-    try {
-      for await (const { name } of this.#storage.list(repositoryKey(repository))) {
-        if (name === '_layers' || name === '_manifests') return true;
-      }
-    } catch (error) {
-      if (!isDriverError(error, 'not-found')) throw error;
-    }
-    return false;
+  #exists(repository: RepositoryName): Promise<boolean> {
+    const isContent = (name: string) => name === '_layers' || name === '_manifests';
+    return hasChild(this.#storage, repositoryKey(repository), isContent);
   }
 
   /** Removes every tag that leads to the manifest. Its cost is that of the repository's tags: links have no way back. */
   async deleteAllOf(repository: RepositoryName, digest: Digest): Promise<void> {
     const tags: Tag[] = [];
-    try {
-      for await (const tag of this.#names(repository)) tags.push(tag);
-    } catch (error) {
-      if (!isDriverError(error, 'not-found')) throw error;
-    }
+    for await (const { name } of childrenOf(this.#storage, tagsKey(repository))) if (isTag(name)) tags.push(name);
     await mapBounded(tags, AT_ONCE, async (tag) => {
       if ((await this.resolve(repository, tag)) === digest) await this.delete(repository, tag);
     });
