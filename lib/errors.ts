@@ -4,7 +4,7 @@
 /**
  * The codes of an error answer, each with its HTTP status and default message.
  *
- * The first twenty or so are the specification's (OCI Distribution 1.1, "Error Codes", and Docker
+ * Most are the specification's (OCI Distribution 1.1, "Error Codes", and Docker
  * Registry HTTP API V2, "Errors"); `RANGE_INVALID`, `UNAVAILABLE` and `UNKNOWN` are those that
  * `distribution` added and clients know.
  */

@@ -1,5 +1,5 @@
 // Whether a registry can serve: are its plugins up, and what do their backends say?
-import type { Lifecycle, PluginSet } from './plugin/index.js';
+import { isPlugin, type Lifecycle, type PluginSet, reportFailure } from './plugin/index.js';
 
 export interface Health {
   readonly ok: boolean;
@@ -17,14 +17,16 @@ export async function healthOf(lifecycle: Lifecycle<PluginSet>): Promise<Health>
     return { ok: false, checks: failure ? { [failure.plugin]: failure.message } : { plugins: 'not started' } };
   }
   const checks = await Promise.all(
-    Object.entries(instances).map(async ([name, instance]) => [name, await check(instance)] as const),
+    Object.entries(instances).map(
+      async ([name, instance]) => [name, await check(instance, lifecycle.plugins[name])] as const,
+    ),
   );
   const asked = checks.filter((entry): entry is readonly [string, string] => entry[1] !== undefined);
   return { ok: asked.every(([, answer]) => answer === 'ok'), checks: Object.fromEntries(asked) };
 }
 
 /** `undefined` where there is nothing to ask. */
-async function check(instance: unknown): Promise<string | undefined> {
+async function check(instance: unknown, plugin: PluginSet[string]): Promise<string | undefined> {
   if (typeof instance !== 'object' || instance === null || !('check' in instance)) return undefined;
   const { check: ask } = instance as { check(options: { signal: AbortSignal }): Promise<void> };
   const signal = AbortSignal.timeout(PATIENCE);
@@ -35,6 +37,6 @@ async function check(instance: unknown): Promise<string | undefined> {
     await Promise.race([ask.call(instance, { signal }), late]);
     return 'ok';
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return isPlugin(plugin) ? reportFailure(plugin, error).message : String(error);
   }
 }

@@ -6,7 +6,6 @@ export * from './model/index.js';
 export type { RegistryOptions } from './options.js';
 export {
   type AnyPluginFactory,
-  type Backoff,
   type Checked,
   checkOptions,
   definePlugin,

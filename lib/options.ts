@@ -1,4 +1,5 @@
 // The options of a registry: one schema, checked at once, every key explained.
+import { validateHeaderName, validateHeaderValue } from 'node:http';
 import { z } from 'zod';
 import type { Logger } from './contracts/index.js';
 import { OptionsError } from './errors.js';
@@ -12,6 +13,19 @@ function isLogger(value: unknown): value is Logger {
     value !== null &&
     LOG_METHODS.every((name) => typeof Reflect.get(value, name) === 'function')
   );
+}
+
+/** Node throws for what cannot be sent; here that is found at start-up. */
+function areHeaders(headers: Readonly<Record<string, string>>): boolean {
+  try {
+    for (const [name, value] of Object.entries(headers)) {
+      validateHeaderName(name);
+      validateHeaderValue(name, value);
+    }
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 const prefix = z
@@ -42,7 +56,7 @@ const http = z.strictObject({
    */
   secret: secret(z.string().min(1)).optional(),
   /** Headers to put on every answer. */
-  headers: z.record(z.string(), z.string()).default({}),
+  headers: z.record(z.string(), z.string()).refine(areHeaders, 'must be names and values of HTTP headers').default({}),
   /** A larger manifest is answered 413. At least 4 MiB keeps to the specification. Default: 4 MiB. */
   maxManifestBytes: size({ min: 1 }).default(4 * 1024 * 1024),
   /** For how long a client may send nothing in the middle of a body before it is answered 408. Default: 60 s. */

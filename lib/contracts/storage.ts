@@ -1,4 +1,4 @@
-// The contract of a storage driver: ten promises about keys and bytes. `koa-registry/conformance`
+// The contract of a storage driver: eight methods and four capabilities. `koa-registry/conformance`
 // publishes `storageDriverSuite`, which checks every one of them.
 import type { Readable } from 'node:stream';
 

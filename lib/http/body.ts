@@ -1,6 +1,5 @@
 // Reading what a client sends, as long as it sends it.
 import type { IncomingMessage } from 'node:http';
-import { Readable } from 'node:stream';
 import getRawBody from 'raw-body';
 import { RegistryError } from '../errors.js';
 import type { Call } from './call.js';
@@ -47,7 +46,7 @@ export async function* requestBody(req: IncomingMessage, timeout: number): Async
       }
       if (req.readableEnded) return;
       if (req.destroyed) throw new RegistryError('SIZE_INVALID', { problem: 'the body ended early' });
-      if (stalled) throw new RegistryError('SIZE_INVALID', { problem: 'the body stopped arriving' }, { status: 408 });
+      if (stalled) throw stopped();
       await new Promise<void>((resolve) => {
         wake = resolve;
       });
@@ -61,7 +60,8 @@ export async function* requestBody(req: IncomingMessage, timeout: number): Async
 /**
  * A manifest, whole.
  *
- * @throws RegistryError `MANIFEST_INVALID` with status 413 when it is larger than `maxManifestBytes`.
+ * @throws RegistryError `MANIFEST_INVALID` with status 413 when it is larger than `maxManifestBytes`;
+ *   `SIZE_INVALID` as {@link requestBody}.
  */
 export async function manifestBody(call: Call): Promise<Buffer> {
   const { req } = call.ctx;
@@ -69,20 +69,45 @@ export async function manifestBody(call: Call): Promise<Buffer> {
   const announced = call.header('content-length');
   const parsed = parsedElsewhere(call, announced);
   if (parsed !== undefined) return parsed;
+  refuseConsumed(req);
   try {
-    refuseConsumed(req);
-    return await getRawBody(Readable.from(requestBody(req, bodyTimeout)), { limit, length: announced ?? null });
+    return await untilStalled(req, bodyTimeout, getRawBody(req, { limit, length: announced ?? null }));
   } catch (error) {
-    if ((error as { type?: string }).type !== 'entity.too.large') throw error;
-    throw new RegistryError('MANIFEST_INVALID', { problem: `larger than ${limit} bytes` }, { status: 413 });
+    const { type } = error as { type?: string };
+    if (type === 'entity.too.large') {
+      throw new RegistryError('MANIFEST_INVALID', { problem: `larger than ${limit} bytes` }, { status: 413 });
+    }
+    if (type === undefined) throw error;
+    throw new RegistryError('SIZE_INVALID', { problem: 'the body ended early' }, { cause: error });
   }
+}
+
+/** What `reading` the body answers, unless nothing arrives for `timeout` milliseconds. */
+async function untilStalled(req: IncomingMessage, timeout: number, reading: Promise<Buffer>): Promise<Buffer> {
+  let timer: NodeJS.Timeout | undefined;
+  const onData = () => timer?.refresh();
+  const stalled = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(stopped()), timeout).unref();
+  });
+  req.on('data', onData);
+  try {
+    return await Promise.race([reading, stalled]);
+  } finally {
+    clearTimeout(timer);
+    req.off('data', onData);
+  }
+}
+
+function stopped(): RegistryError {
+  return new RegistryError('SIZE_INVALID', { problem: 'the body stopped arriving' }, { status: 408 });
 }
 
 /** What a body parser before us has kept of the body, if it kept every byte. */
 function parsedElsewhere({ ctx }: Call, announced: string | undefined): Buffer | undefined {
   if (!ctx.req.readableDidRead || announced === undefined) return undefined;
   const { rawBody } = ctx.request as { rawBody?: string | Buffer };
-  if (rawBody === undefined) return undefined;
+  // What is not UTF-8 was replaced when it became a string.
+  if (rawBody === undefined || (typeof rawBody === 'string' && rawBody.includes('\uFFFD'))) return undefined;
   const bytes = Buffer.isBuffer(rawBody) ? rawBody : Buffer.from(rawBody);
   return bytes.length === Number(announced) ? bytes : undefined;
 }

@@ -26,11 +26,9 @@ export function answerError(call: Call, thrown: unknown): void {
     call.log.debug({ err: thrown, path: call.mount.path }, 'request abandoned');
     return;
   }
-  const error = toRegistryError(thrown);
+  const error = sendable(ctx, toRegistryError(thrown));
   report(call, error);
   ctx.status = error.status;
-  ctx.set(error.headers as Record<string, string>);
-  if (error instanceof Challenge) ctx.set('WWW-Authenticate', [...error.challenges]);
   if ((error.status === 503 || error.status === 429) && !ctx.response.get('Retry-After')) {
     ctx.set('Retry-After', RETRY_AFTER);
   }
@@ -38,6 +36,17 @@ export function answerError(call: Call, thrown: unknown): void {
   ctx.set('Content-Type', 'application/json');
   ctx.body = body;
   if (!ctx.req.complete) linger(ctx);
+}
+
+/** Puts the error's own headers on. What an auth handler has put into them may be something that Node refuses. */
+function sendable(ctx: Context, error: RegistryError): RegistryError {
+  try {
+    ctx.set(error.headers as Record<string, string>);
+    if (error instanceof Challenge) ctx.set('WWW-Authenticate', [...error.challenges]);
+    return error;
+  } catch (cause) {
+    return new RegistryError('UNKNOWN', undefined, { cause });
+  }
 }
 
 function report(call: Call, error: RegistryError): void {

@@ -40,7 +40,7 @@ export function parseAnnotations(value: unknown, at: string): Readonly<Record<st
   if (value === undefined || value === null) return undefined;
   if (!isObject(value)) throw invalid(at, 'must be an object');
   for (const [key, text] of Object.entries(value)) {
-    if (typeof text !== 'string') throw invalid(`${at}[${JSON.stringify(key)}]`, 'must be a string');
+    if (typeof text !== 'string') throw invalid(`${at}[${JSON.stringify(key.slice(0, 200))}]`, 'must be a string');
   }
   return value as Readonly<Record<string, string>>;
 }

@@ -61,6 +61,7 @@ const HTTP = section({
 });
 
 const VALIDATION = section({
+  // Whether distribution looks at `manifests.urls`, which are not looked at here.
   enabled: flag,
   disabled: flag,
   manifests: section({ references: flag, urls: unsupported, indexes: unsupported }),

@@ -2,6 +2,7 @@
 export { type Checked, checkOptions } from './check-options.js';
 export type { AnyPluginFactory } from './config-document.js';
 export * from './define-plugin.js';
+export { reportFailure } from './failure-report.js';
 export { type ConfiguredOptions, fromConfig } from './from-config.js';
 export * from './guard-storage.js';
 export * from './lifecycle.js';

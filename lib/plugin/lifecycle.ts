@@ -47,7 +47,8 @@ export interface LifecycleFailure extends FailureReport {
  * that it waits for keeps the process alive.
  */
 export class Lifecycle<P extends PluginSet> {
-  readonly #plugins: P;
+  /** What it starts. */
+  readonly plugins: P;
   readonly #options: LifecycleOptions;
   readonly #closing = new AbortController();
   /** In the order in which they were started. */
@@ -61,7 +62,7 @@ export class Lifecycle<P extends PluginSet> {
   constructor(plugins: P, options: LifecycleOptions) {
     const problems = checkPlugins(plugins);
     if (problems.length > 0) throw new OptionsError(problems);
-    this.#plugins = plugins;
+    this.plugins = plugins;
     this.#options = options;
   }
 
@@ -113,7 +114,7 @@ export class Lifecycle<P extends PluginSet> {
 
   async #startAll(): Promise<Instances<P>> {
     const instances: Record<string, unknown> = {};
-    for (const [name, held] of Object.entries(this.#plugins)) {
+    for (const [name, held] of Object.entries(this.plugins)) {
       if (held === undefined) continue;
       const started: unknown[] = [];
       for (const plugin of pluginsIn(held)) started.push(await this.#startOne(plugin));

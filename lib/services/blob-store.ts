@@ -29,7 +29,8 @@ export interface OpenOptions {
   /** As {@link BlobStore.stat} answered it. */
   readonly descriptor: Descriptor;
   readonly range?: ByteRange | undefined;
-  readonly signal: AbortSignal;
+  /** Whoever wants it; its signal is asked for only where there is something to wait for. */
+  readonly call: { readonly signal: AbortSignal };
 }
 
 export class BlobStore {
@@ -85,13 +86,13 @@ export class BlobStore {
    * @throws RegistryError `BLOB_UNKNOWN` when the content is gone from under its link.
    */
   async open(repository: RepositoryName, named: Digest, options: OpenOptions): Promise<Buffer | Readable> {
-    const { descriptor, range, signal } = options;
+    const { descriptor, range, call } = options;
     const { digest, size } = descriptor;
     try {
-      if (!Contents.fits(size)) return await this.#storage.open(blobKey(digest), { ...range, signal });
+      if (!Contents.fits(size)) return await this.#storage.open(blobKey(digest), { ...range, signal: call.signal });
       let bytes = this.#contents.get(digest);
       if (bytes === undefined) {
-        bytes = await this.#storage.get(blobKey(digest), { signal });
+        bytes = await this.#storage.get(blobKey(digest), { signal: call.signal });
         this.#contents.keep(digest, bytes);
       }
       return range === undefined ? bytes : bytes.subarray(range.start, range.end + 1);

@@ -1,6 +1,6 @@
 // Running many small storage calls at once, but not all at once.
 
-/** Maps `items` with at most `limit` calls under way; the first failure ends it. Results keep the order. */
+/** Maps `items` with at most `limit` calls under way; after the first failure no further call begins. Results keep the order. */
 export async function mapBounded<T, R>(
   items: readonly T[],
   limit: number,
@@ -11,7 +11,12 @@ export async function mapBounded<T, R>(
   const worker = async () => {
     while (next < items.length) {
       const index = next++;
-      results[index] = await call(items[index] as T);
+      try {
+        results[index] = await call(items[index] as T);
+      } catch (error) {
+        next = items.length;
+        throw error;
+      }
     }
   };
   await Promise.all(Array.from({ length: Math.min(limit, items.length) }, worker));

@@ -4,9 +4,11 @@
 // the two, because `-` and `.` come before `/`. So what stands below a folder is put off until the
 // siblings that come before it are through.
 import type { StorageDriver } from '../contracts/storage.js';
+import { isDigest } from '../model/digest.js';
 import { isRepositoryName, type RepositoryName } from '../model/repository-name.js';
-import { REPOSITORIES, revisionsKey } from './keys.js';
-import { childrenOf, hasChild } from './listing.js';
+import { REPOSITORIES, revisionLinkKey, revisionsKey } from './keys.js';
+import { orAbsent } from './links.js';
+import { childrenOf } from './listing.js';
 
 export class Catalog {
   readonly #storage: StorageDriver;
@@ -35,10 +37,22 @@ export class Catalog {
       const repository = folder + name;
       if (kind !== 'prefix' || !isRepositoryName(repository)) continue;
       yield* this.#due(folder, putOff, name);
-      if (await hasChild(this.#storage, revisionsKey(repository))) yield repository;
+      if (await this.#hasManifest(repository)) yield repository;
       putOff.push({ name, after: '' });
     }
     yield* this.#due(folder, putOff);
+  }
+
+  /** A revision without a link is what a delete by distribution leaves behind. */
+  async #hasManifest(repository: RepositoryName): Promise<boolean> {
+    for await (const { name: algorithm } of childrenOf(this.#storage, revisionsKey(repository))) {
+      for await (const { name: hex } of childrenOf(this.#storage, `${revisionsKey(repository)}/${algorithm}`)) {
+        const digest = `${algorithm}:${hex}`;
+        if (!isDigest(digest)) continue;
+        if ((await orAbsent(this.#storage.stat(revisionLinkKey(repository, digest)))) !== undefined) return true;
+      }
+    }
+    return false;
   }
 
   /** What was put off and comes before `next`, or all of it. The last put off is the first in order. */

@@ -22,10 +22,6 @@ export class Contents {
     this.#kept.set(digest, bytes.length === bytes.buffer.byteLength ? bytes : Buffer.from(bytes));
   }
 
-  forget(digest: Digest): void {
-    this.#kept.delete(digest);
-  }
-
   /** Whether content of this size is worth keeping at all. */
   static fits(size: number): boolean {
     return size <= LARGEST;

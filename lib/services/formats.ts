@@ -29,7 +29,7 @@ export class Formats {
 
   /**
    * Reads a manifest. Its media type is what it says itself; one that says nothing is taken for what
-   * it is announced as, or for what it looks like.
+   * it looks like, and must be announced as that.
    *
    * @param announced the `Content-Type` of a push, without parameters.
    * @throws RegistryError `MANIFEST_INVALID`, also when the two differ or no format knows the type.
@@ -41,12 +41,20 @@ export class Formats {
       throw new RegistryError('MANIFEST_INVALID', 'mediaType: must be a string');
     }
     if (announced !== undefined && stated !== undefined && stated !== '' && announced !== stated.toLowerCase()) {
-      throw new RegistryError('MANIFEST_INVALID', `Content-Type is ${announced}, but mediaType is ${stated}`);
+      throw new RegistryError(
+        'MANIFEST_INVALID',
+        `Content-Type is ${announced.slice(0, 200)}, but mediaType is ${stated.slice(0, 200)}`,
+      );
     }
-    const mediaType = stated || announced || this.#recognize(document);
+    const recognized = stated ? undefined : this.#recognize(document);
+    // Only the bytes are kept: a type that is nowhere in them would be another one when they are read again.
+    if (!stated && announced !== undefined && announced !== recognized) {
+      throw new RegistryError('MANIFEST_INVALID', 'mediaType: must be stated');
+    }
+    const mediaType = stated || recognized;
     const format = mediaType === undefined ? undefined : this.#byMediaType.get(mediaType);
     if (mediaType === undefined || format === undefined) {
-      throw new RegistryError('MANIFEST_INVALID', `unsupported media type: ${mediaType ?? 'none'}`);
+      throw new RegistryError('MANIFEST_INVALID', `unsupported media type: ${mediaType?.slice(0, 200) ?? 'none'}`);
     }
     return format.parse(mediaType, document, bytes);
   }

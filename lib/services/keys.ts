@@ -87,8 +87,12 @@ export function uploadStartedKey(name: RepositoryName, uuid: string): string {
   return `${uploadKey(name, uuid)}/startedat`;
 }
 
+export function allReferrersKey(name: RepositoryName): string {
+  return `${REPOSITORIES}/${name}/_referrers`;
+}
+
 export function referrersKey(name: RepositoryName, subject: Digest): string {
-  return `${REPOSITORIES}/${name}/_referrers/${path(subject)}`;
+  return `${allReferrersKey(name)}/${path(subject)}`;
 }
 
 /** The name of a referrer below {@link referrersKey}; names are in the order of the digests. */

@@ -54,6 +54,12 @@ export class ManifestReader {
     return descriptor && this.#load(descriptor.digest);
   }
 
+  /** Whether the manifest is in the repository, as far as is known; its content is not read. */
+  async has(repository: RepositoryName, digest: Digest): Promise<boolean> {
+    if ((await this.#descriptors.get(`manifests:${repository}`, digest)) !== undefined) return true;
+    return (await readLink(this.#storage, revisionLinkKey(repository, digest))) !== undefined;
+  }
+
   #look(repository: RepositoryName, digest: Digest): Promise<Descriptor | undefined> {
     return this.#descriptors.remember(`manifests:${repository}`, digest, async () => {
       const target = await readLink(this.#storage, revisionLinkKey(repository, digest));

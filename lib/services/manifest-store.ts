@@ -19,6 +19,9 @@ import type { TagStore } from './tag-store.js';
 /** How many of a manifest's references are looked up at once. */
 const AT_ONCE = 16;
 
+/** How many missing references are named in one answer, about; the rest is not looked for. */
+const MOST_MISSING = 100;
+
 export interface ManifestStoreParts {
   readonly storage: StorageDriver;
   readonly descriptors: Descriptors;
@@ -88,9 +91,11 @@ export class ManifestStore {
     const { blobs, reader } = this.#parts;
     const needed = manifest.blobs.filter(({ mediaType }) => !isNonDistributable(mediaType)).map(({ digest }) => digest);
     const children = manifest.manifests.map(({ digest }) => digest);
+    const isBlob = async (digest: Digest) => (await blobs.confirm(repository, digest)) !== undefined;
+    // A build cache is an index whose children are layers.
     const missing = [
-      ...(await absent(needed, async (digest) => (await blobs.confirm(repository, digest)) !== undefined)),
-      ...(await absent(children, (digest) => reader.confirm(repository, digest))),
+      ...(await absent(needed, isBlob)),
+      ...(await absent(children, async (digest) => (await reader.confirm(repository, digest)) || isBlob(digest))),
     ];
     const [first, ...also] = missing;
     if (first !== undefined) throw new RegistryError('MANIFEST_BLOB_UNKNOWN', first.detail, { also });
@@ -119,12 +124,15 @@ export class ManifestStore {
   }
 }
 
-/** One error for each digest that is not there. */
+/** One error for each digest that is not there, as many as a client can make use of. */
 async function absent(
   digests: readonly Digest[],
   isThere: (digest: Digest) => Promise<boolean>,
 ): Promise<ErrorEntry[]> {
-  const distinct = [...new Set(digests)];
-  const there = await mapBounded(distinct, AT_ONCE, isThere);
-  return distinct.filter((_, index) => !there[index]).map((digest) => errorEntry('MANIFEST_BLOB_UNKNOWN', { digest }));
+  const missing: ErrorEntry[] = [];
+  await mapBounded([...new Set(digests)], AT_ONCE, async (digest) => {
+    if (missing.length >= MOST_MISSING || (await isThere(digest))) return;
+    missing.push(errorEntry('MANIFEST_BLOB_UNKNOWN', { digest }));
+  });
+  return missing;
 }

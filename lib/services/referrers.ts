@@ -1,13 +1,13 @@
 // Referrers: which manifests of a repository name a given one as their subject. One small object a
 // referrer, kept by push and delete, so that concurrent pushes need no lock; it can be rebuilt from
 // the manifests.
-import type { StorageDriver } from '../contracts/storage.js';
+import type { Entry, StorageDriver } from '../contracts/storage.js';
 import type { Descriptor } from '../model/descriptor.js';
 import { DIGEST_ALGORITHMS, type Digest, isDigest } from '../model/digest.js';
 import { referrersTag } from '../model/reference.js';
 import type { RepositoryName } from '../model/repository-name.js';
 import { mapBounded } from './bounded.js';
-import { referrerKey, referrerName, referrersKey, revisionsKey } from './keys.js';
+import { allReferrersKey, referrerKey, referrerName, referrersKey, revisionsKey } from './keys.js';
 import { orAbsent, removeIfPresent } from './links.js';
 import { childrenOf } from './listing.js';
 import type { ManifestReader, StoredManifest } from './manifest-reader.js';
@@ -15,7 +15,7 @@ import type { Page } from './page.js';
 import type { TagStore } from './tag-store.js';
 
 /** How many descriptors are read at once. */
-const AT_ONCE = 16;
+const AT_ONCE = 8;
 
 /** A page ends before its descriptors, which carry annotations, are larger than this: clients take 4 MiB. */
 const PAGE_BYTES = 3 * 1024 * 1024;
@@ -80,32 +80,35 @@ export class Referrers {
 
   /** The index and what clients noted under the referrers tag, merged in order. */
   async *#all(repository: RepositoryName, subject: Digest, after?: Digest): AsyncGenerator<Referrer, void, void> {
-    const noted = await this.#noted(repository, subject, after);
-    for await (const referrer of this.#indexed(repository, subject, after)) {
-      while (noted[0] !== undefined && noted[0].descriptor.digest < referrer.descriptor.digest) {
-        yield noted.shift() as Referrer;
+    const noted = this.#noted(repository, subject, after);
+    try {
+      let next = await noted.next();
+      for await (const referrer of this.#indexed(repository, subject, after)) {
+        const { digest } = referrer.descriptor;
+        for (; !next.done && next.value.descriptor.digest <= digest; next = await noted.next()) {
+          if (next.value.descriptor.digest < digest) yield next.value;
+        }
+        yield referrer;
       }
-      if (noted[0]?.descriptor.digest === referrer.descriptor.digest) noted.shift();
-      yield referrer;
+      for (; !next.done; next = await noted.next()) yield next.value;
+    } finally {
+      await noted.return();
     }
-    yield* noted;
   }
 
   async *#indexed(repository: RepositoryName, subject: Digest, after?: Digest): AsyncGenerator<Referrer, void, void> {
     const key = referrersKey(repository, subject);
     const read = async (name: string): Promise<Referrer | undefined> => {
       const bytes = await orAbsent(this.#storage.get(`${key}/${name}`));
-      return bytes && { descriptor: JSON.parse(bytes.toString('utf8')) as Descriptor, size: bytes.length };
+      if (bytes === undefined) return undefined;
+      const descriptor = JSON.parse(bytes.toString('utf8')) as Descriptor;
+      // Another registry that deletes a manifest knows nothing of this index.
+      return (await this.#manifests.has(repository, descriptor.digest))
+        ? { descriptor, size: bytes.length }
+        : undefined;
     };
-    let names: string[] = [];
     const options = after === undefined ? {} : { after: referrerName(after) };
-    for await (const { name } of childrenOf(this.#storage, key, options)) {
-      names.push(name);
-      if (names.length < AT_ONCE) continue;
-      yield* (await mapBounded(names, AT_ONCE, read)).filter((referrer) => referrer !== undefined);
-      names = [];
-    }
-    yield* (await mapBounded(names, AT_ONCE, read)).filter((referrer) => referrer !== undefined);
+    yield* inBatches(namesOf(childrenOf(this.#storage, key, options)), read);
   }
 
   /**
@@ -113,38 +116,50 @@ export class Referrers {
    * the referrers tag; those that exist and do have this subject (OCI distribution-spec, "Enabling the
    * Referrers API").
    */
-  async #noted(repository: RepositoryName, subject: Digest, after?: Digest): Promise<Referrer[]> {
+  async *#noted(repository: RepositoryName, subject: Digest, after?: Digest): AsyncGenerator<Referrer, void, void> {
     const index = await this.#tags.resolve(repository, referrersTag(subject));
     const stored = index && (await this.#manifests.read(repository, index));
-    const candidates = stored?.manifest.manifests.map(({ digest }) => digest) ?? [];
-    const later = candidates.filter((digest) => after === undefined || digest > after).sort();
-    const found = await mapBounded([...new Set(later)], AT_ONCE, (digest) => this.#manifests.read(repository, digest));
-    return found
-      .filter((candidate) => candidate?.manifest.subject?.digest === subject)
-      .map((candidate) => {
-        const descriptor = referrerDescriptor(candidate as StoredManifest);
-        return { descriptor, size: JSON.stringify(descriptor).length };
-      });
+    const candidates = new Set(stored?.manifest.manifests.map(({ digest }) => digest));
+    const later = [...candidates].filter((digest) => after === undefined || digest > after).sort();
+    const read = async (digest: Digest): Promise<Referrer | undefined> => {
+      const referrer = await this.#manifests.read(repository, digest);
+      if (referrer?.manifest.subject?.digest !== subject) return undefined;
+      const descriptor = referrerDescriptor(referrer);
+      return { descriptor, size: JSON.stringify(descriptor).length };
+    };
+    yield* inBatches(later, read);
   }
 
   /**
-   * Enters every manifest of the repository that has a subject, from the manifests themselves; for
-   * data that another registry wrote.
+   * Makes the index of a repository again from the manifests themselves: enters all that have a
+   * subject, and removes the entries of those that are gone. For data that another registry wrote.
    *
-   * @returns how many were entered.
+   * @returns how many have a subject.
    */
   async rebuild(repository: RepositoryName): Promise<number> {
     let entered = 0;
     for (const algorithm of Object.keys(DIGEST_ALGORITHMS)) {
-      for await (const { name } of childrenOf(this.#storage, `${revisionsKey(repository)}/${algorithm}`)) {
+      for await (const name of namesOf(childrenOf(this.#storage, `${revisionsKey(repository)}/${algorithm}`))) {
         const digest = `${algorithm}:${name}`;
         const stored = isDigest(digest) ? await this.#manifests.read(repository, digest) : undefined;
         if (stored?.manifest.subject === undefined) continue;
         await this.add(repository, stored);
         entered += 1;
       }
+      for await (const name of namesOf(childrenOf(this.#storage, `${allReferrersKey(repository)}/${algorithm}`))) {
+        const subject = `${algorithm}:${name}`;
+        if (isDigest(subject)) await this.#removeStale(repository, subject);
+      }
     }
     return entered;
+  }
+
+  async #removeStale(repository: RepositoryName, subject: Digest): Promise<void> {
+    for await (const name of namesOf(childrenOf(this.#storage, referrersKey(repository, subject)))) {
+      const digest = name.replace('-', ':');
+      if (!isDigest(digest) || (await this.#manifests.confirm(repository, digest))) continue;
+      await removeIfPresent(this.#storage, referrerKey(repository, subject, digest));
+    }
   }
 }
 
@@ -152,4 +167,23 @@ interface Referrer {
   readonly descriptor: Descriptor;
   /** Of its JSON, in bytes. */
   readonly size: number;
+}
+
+async function* namesOf(entries: AsyncIterable<Entry>): AsyncGenerator<string, void, void> {
+  for await (const { name } of entries) yield name;
+}
+
+/** Reads a few at once, in order, and no more of them than are asked for. */
+async function* inBatches<T>(
+  items: Iterable<T> | AsyncIterable<T>,
+  read: (item: T) => Promise<Referrer | undefined>,
+): AsyncGenerator<Referrer, void, void> {
+  let batch: T[] = [];
+  for await (const item of items) {
+    batch.push(item);
+    if (batch.length < AT_ONCE) continue;
+    yield* (await mapBounded(batch, AT_ONCE, read)).filter((referrer) => referrer !== undefined);
+    batch = [];
+  }
+  yield* (await mapBounded(batch, AT_ONCE, read)).filter((referrer) => referrer !== undefined);
 }

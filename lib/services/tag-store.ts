@@ -9,12 +9,15 @@ import { repositoryKey, tagCurrentKey, tagIndexKey, tagKey, tagsKey } from './ke
 import { readLink, removeIfPresent, writeLink } from './links.js';
 import { childrenOf, hasChild } from './listing.js';
 import { type Page, takePage } from './page.js';
+import { Turns } from './turns.js';
 
 /** How many tags are looked at at once when those of one manifest are sought. */
 const AT_ONCE = 32;
 
 export class TagStore {
   readonly #storage: StorageDriver;
+  /** A tag is two objects: whoever changes them takes turns, or a push could lose its tag to a delete. */
+  readonly #turns = new Turns();
 
   constructor(storage: StorageDriver) {
     this.#storage = storage;
@@ -29,14 +32,22 @@ export class TagStore {
    * Makes a tag lead to a manifest; the tag's history keeps where it led before. The history comes
    * last: a crash after it alone would leave a tag that is listed and leads nowhere.
    */
-  async set(repository: RepositoryName, tag: Tag, digest: Digest): Promise<void> {
-    await writeLink(this.#storage, tagCurrentKey(repository, tag), digest);
-    await writeLink(this.#storage, tagIndexKey(repository, tag, digest), digest);
+  set(repository: RepositoryName, tag: Tag, digest: Digest): Promise<void> {
+    return this.#turn(repository, tag, async () => {
+      await writeLink(this.#storage, tagCurrentKey(repository, tag), digest);
+      await writeLink(this.#storage, tagIndexKey(repository, tag, digest), digest);
+    });
   }
 
   /** Removes a tag and its history; answers whether it was there. */
   delete(repository: RepositoryName, tag: Tag): Promise<boolean> {
-    return removeIfPresent(this.#storage, tagKey(repository, tag));
+    return this.#turn(repository, tag, () => removeIfPresent(this.#storage, tagKey(repository, tag)));
+  }
+
+  async #turn<T>(repository: RepositoryName, tag: Tag, work: () => Promise<T>): Promise<T> {
+    const done = await this.#turns.take(`${repository}:${tag}`, async () => ({ result: await work() }));
+    if (done === undefined) throw new RegistryError('UNAVAILABLE', 'the tag is being changed');
+    return done.result;
   }
 
   /**
@@ -71,7 +82,12 @@ export class TagStore {
     const tags: Tag[] = [];
     for await (const { name } of childrenOf(this.#storage, tagsKey(repository))) if (isTag(name)) tags.push(name);
     await mapBounded(tags, AT_ONCE, async (tag) => {
-      if ((await this.resolve(repository, tag)) === digest) await this.delete(repository, tag);
+      if ((await this.resolve(repository, tag)) !== digest) return;
+      await this.#turn(repository, tag, async () => {
+        // It may lead elsewhere by now.
+        if ((await this.resolve(repository, tag)) === digest)
+          await removeIfPresent(this.#storage, tagKey(repository, tag));
+      });
     });
   }
 }

@@ -159,7 +159,7 @@ const ROWS: readonly Row[] = [
   { path: 'cache', options: { cache: cache() }, observe: status(`/v2/a/blobs/${DIGEST}`, { method: 'HEAD' }), expected: [404, 200] },
   { path: 'auth', options: { auth: auth() }, observe: status('/v2/'), expected: [200, 403] },
   { path: 'layer', options: { layer: layer() }, observe: pullPushed, expected: [200, 307] },
-  { path: 'formats', options: { formats: [format()] }, observe: status('/v2/a/manifests/b', pushManifest({}, 'application/vnd.mine+json')), expected: [400, 201] },
+  { path: 'formats', options: { formats: [format()] }, observe: status('/v2/a/manifests/b', pushManifest({ mediaType: 'application/vnd.mine+json' }, 'application/vnd.mine+json')), expected: [400, 201] },
   { path: 'delete.enabled', options: { delete: { enabled: true } }, observe: status('/v2/a/manifests/b', { method: 'DELETE' }), expected: [405, 404] },
   { path: 'readOnly', options: { readOnly: true }, observe: status('/v2/a/blobs/uploads/', START), expected: [202, 405] },
   { path: 'uploads.minChunkBytes', options: { uploads: { minChunkBytes: '5MiB' } }, observe: header('/v2/a/blobs/uploads/', 'OCI-Chunk-Min-Length', START), expected: ['1', String(5 * 2 ** 20)] },

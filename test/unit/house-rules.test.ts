@@ -44,7 +44,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   admin: { core: ['services', ...DOMAIN], packages: ['node:*'] },
   cli: { core: [...CORE, 'admin', 'client'], packages: ['node:*', 'pino'] },
   health: { core: ['plugin', ...DOMAIN], packages: ['node:*'] },
-  options: { core: ['plugin', ...DOMAIN], packages: ['zod'] },
+  options: { core: ['plugin', ...DOMAIN], packages: ['zod', 'node:http'] },
   registry: { core: CORE, packages: ['node:*', 'pino', 'koa-compose'], types: ['koa'] },
   index: { core: CORE, packages: [] },
 };

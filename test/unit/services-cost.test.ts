@@ -58,7 +58,7 @@ test('a warm HEAD of a blob costs nothing, a warm GET nothing where it is small 
     read(
       await services.blobs.open(REPOSITORY, digest, {
         descriptor: await services.blobs.stat(REPOSITORY, digest),
-        signal,
+        call: { signal },
       }),
     );
   for (const [content, warm] of [

@@ -91,7 +91,7 @@ async function pulled(services: Services, digest: Digest): Promise<string | unde
   });
   if (!descriptor) return undefined;
   const { signal } = new AbortController();
-  return String(await read(await services.blobs.open(REPOSITORY, descriptor.digest, { descriptor, signal })));
+  return String(await read(await services.blobs.open(REPOSITORY, descriptor.digest, { descriptor, call: { signal } })));
 }
 
 test('an upload that breaks off anywhere shows nothing in part, and goes on, on this host and on another', async () => {

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'uvu';
 import { type Descriptor, type Digest, digestOf, OCI_CONFIG, OCI_IMAGE, referrersTag } from '../../lib/model/index.js';
 import type { Services } from '../../lib/services/index.js';
-import { blobKey, referrersKey, revisionLinkKey } from '../../lib/services/keys.js';
+import { blobKey, referrerKey, referrersKey, revisionLinkKey } from '../../lib/services/keys.js';
 import {
   type Document,
   describe,
@@ -147,6 +147,33 @@ test('what clients noted under the referrers tag is merged in, once, and only wh
   }
   await services.manifests.delete(REPOSITORY, pushed[0] as Digest);
   assert.deepEqual(digests(await list(services, subject)), pushed.slice(1).sort(), 'a deleted one is noted in vain');
+});
+
+test('a referrer that another registry deleted is not listed, and a rebuild removes its entry', async () => {
+  const { storage, services, base, subject } = await referred();
+  const gone = await putDocument(services, referrer(base, 1));
+  const left = await putDocument(services, referrer(base, 2));
+  await storage.remove(revisionLinkKey(REPOSITORY, gone));
+  const other = (await fixture({ storage })).services;
+  assert.deepEqual(digests(await list(other, subject)), [left]);
+  assert.equal(await other.referrers.rebuild(REPOSITORY), 1);
+  await assert.rejects(storage.stat(referrerKey(REPOSITORY, subject, gone)), { reason: 'not-found' });
+  assert.deepEqual(digests(await list(other, subject)), [left]);
+});
+
+test('a page reads no more of what is noted than it shows, and a few', async () => {
+  const { storage, services, base, subject } = await referred();
+  const noted = [];
+  for (let number = 0; number < 100; number += 1) {
+    const document = referrer(base, number);
+    const digest = await putDocument(services, document);
+    noted.push({ mediaType: OCI_IMAGE, digest, size: 1 });
+    await storage.remove(referrerKey(REPOSITORY, subject, digest));
+  }
+  await putDocument(services, indexDocument(noted), referrersTag(subject));
+  const other = (await fixture({ storage })).services;
+  const calls = await storage.during(async () => assert.equal((await list(other, subject, { limit: 5 })).length, 5));
+  assert.ok(calls.length < 40, `${calls.length} calls`);
 });
 
 test('a noted manifest that nobody here can read is passed over', async () => {

@@ -49,11 +49,7 @@ function wantedRange(call: Call, size: number): ByteRange | undefined {
 async function sendBlob(call: Call, descriptor: Descriptor, range: ByteRange | undefined): Promise<void> {
   const { ctx } = call;
   const { size } = descriptor;
-  const content = await call.services.blobs.open(call.repository, call.digest, {
-    descriptor,
-    range,
-    signal: call.signal,
-  });
+  const content = await call.services.blobs.open(call.repository, call.digest, { descriptor, range, call });
   setContentHeaders(call);
   ctx.set('Content-Type', OCTET_STREAM);
   ctx.status = range === undefined ? 200 : 206;
@@ -77,16 +73,17 @@ async function answeredElsewhere(call: Call, descriptor: Descriptor): Promise<bo
     { method, client: ctx.ip, headers: ctx.headers, signal },
   );
   if (answer === undefined) return false;
-  setContentHeaders(call);
   if ('redirect' in answer) {
     ctx.set('Location', answer.redirect);
     answerEmpty(ctx, 307);
   } else {
-    ctx.status = 200;
     ctx.set('Content-Type', OCTET_STREAM);
     ctx.set(answer.headers as Record<string, string>);
     ctx.body = Buffer.alloc(0);
+    ctx.status = 200;
   }
+  // Last, because a header that the handler made up may be one that Node refuses.
+  setContentHeaders(call);
   return true;
 }
 

@@ -63,9 +63,8 @@ export const finishUpload: Handler = async (call) => {
   if (named === undefined) throw new RegistryError('DIGEST_INVALID', { problem: 'the parameter digest is missing' });
   const digest = parseDigest(named);
   const reference = session(call);
-  const last = hasBody(call.ctx.req) ? chunk(call) : undefined;
   await sayingWhereItStands(call, reference, async () => {
-    await call.services.uploads.finish(reference, digest, last);
+    await call.services.uploads.finish(reference, digest, hasBody(call.ctx.req) ? chunk(call) : undefined);
     answerCreated(call, digest);
   });
 };
