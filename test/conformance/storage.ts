@@ -8,11 +8,13 @@ import { capabilityCases } from './storage-capabilities.js';
 import type { Case } from './storage-case.js';
 import { commitCases } from './storage-commit.js';
 import { keyCases } from './storage-keys.js';
-import { largeCases } from './storage-large.js';
+import { type GrowObject, largeCases } from './storage-large.js';
 import { listCases } from './storage-list.js';
 import { objectCases } from './storage-objects.js';
 import { openCases } from './storage-open.js';
 import { removeCases } from './storage-remove.js';
+
+export type { GrowObject };
 
 /** How tests are registered: uvu's `test`, `node:test`'s, or any function of the kind. */
 export interface RegisterTest {
@@ -22,8 +24,11 @@ export interface RegisterTest {
 }
 
 export interface StorageSuiteOptions {
-  /** Whether the driver takes objects of more than 5 GiB, and the test may spend the time and room. Default: false. */
-  readonly large?: boolean;
+  /**
+   * Whether objects of more than 5 GiB are tested, with the time and the room that they take. A function
+   * saves both: it grows the object at a key where the backend can do so without writing. Default: false.
+   */
+  readonly large?: boolean | GrowObject;
 }
 
 /**
@@ -52,10 +57,11 @@ export function storageDriverSuite(
   skips: Readonly<Record<string, string>> = {},
   { large = false }: StorageSuiteOptions = {},
 ): void {
+  const larges = largeCases(typeof large === 'function' ? large : undefined);
   const unknown = new Set(Object.keys(skips));
-  for (const [name] of [...CASES, ...largeCases]) unknown.delete(name);
+  for (const [name] of [...CASES, ...larges]) unknown.delete(name);
   if (unknown.size > 0) throw new Error(`no such test: ${[...unknown].join(', ')}`);
-  for (const [name, body] of large ? [...CASES, ...largeCases] : CASES) {
+  for (const [name, body] of large === false ? CASES : [...CASES, ...larges]) {
     const run = () => runCase(open, body);
     const reason = skips[name];
     if (reason === undefined) test(name, run);
