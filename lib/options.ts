@@ -30,7 +30,8 @@ function areHeaders(headers: Readonly<Record<string, string>>): boolean {
 
 const prefix = z
   .string()
-  .regex(/^(?:\/[\w.~-]+)*\/?$/, 'must be a path such as "/portal"')
+  .regex(/^(?:\/(?!\.{1,2}(?:\/|$))[\w.~-]+)*\/?$/, 'must be a path such as "/portal"')
+  .refine((path) => !/\/v2\/?$/.test(path), 'is what precedes "/v2": leave that off')
   .transform((path) => path.replace(/\/$/, ''));
 
 const address = z.url({ protocol: /^https?$/, error: 'must be an http or https URL' });

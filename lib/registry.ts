@@ -5,10 +5,13 @@ import { pino } from 'pino';
 import type { Logger } from './contracts/index.js';
 import { RegistryError } from './errors.js';
 import { type Health, healthOf } from './health.js';
-import { createMiddleware, type HttpSettings } from './http/index.js';
+import { createMiddleware, type HttpSettings, Running } from './http/index.js';
 import { type RegistryOptions, type ResolvedOptions, resolveOptions } from './options.js';
 import { Lifecycle } from './plugin/index.js';
 import { createServices, type Services, UploadStateCodec } from './services/index.js';
+
+/** How long closing waits for requests that are under way, in milliseconds. */
+const CLOSE_PATIENCE = 10_000;
 
 /** How long a request waits for plugins that are just being started, in milliseconds. */
 const START_PATIENCE = 5_000;
@@ -16,14 +19,18 @@ const START_PATIENCE = 5_000;
 /** The middleware, and what the host application may ask of the registry behind it. */
 export interface Registry extends Middleware {
   /**
-   * Starts the plugins, unless a request already did, and resolves when all are up.
+   * Starts the plugins, unless a request already did, and resolves when all are up, however long a
+   * backend is away; {@link Registry.health} tells why it does not.
    *
    * @throws when the registry is closed meanwhile.
    */
   ready(): Promise<void>;
-  /** Whether the registry can serve, and what its backends say. Never throws. */
+  /** Whether the registry can serve, and what its backends say. Starts the plugins, too. Never throws. */
   health(): Promise<Health>;
-  /** Ends what the plugins hold, in the reverse order of their start. Requests that come later are answered 503. */
+  /**
+   * Answers 503 to what comes from now on, waits up to 10 s for requests that are under way, and ends
+   * what the plugins hold, in the reverse order of their start.
+   */
   close(): Promise<void>;
   /** Refuse every change; may be switched at any time. */
   readOnly: boolean;
@@ -53,7 +60,9 @@ class Backend {
   readonly lifecycle: Lifecycle<Plugins>;
   readonly #options: ResolvedOptions;
   readonly #log: Logger;
+  readonly running = new Running();
   #services: Services | undefined;
+  #closed: Promise<void> | undefined;
 
   constructor(options: ResolvedOptions, log: Logger) {
     const { storage, cache, auth, layer, formats } = options;
@@ -65,6 +74,7 @@ class Backend {
 
   /** @throws RegistryError `UNAVAILABLE` while a plugin cannot be started, and after the registry was closed. */
   services(): Services | Promise<Services> {
+    if (this.#closed !== undefined) throw new RegistryError('UNAVAILABLE', undefined, { cause: new Error('closed') });
     const instances = this.lifecycle.current();
     if (instances === undefined) return this.#started();
     this.#services ??= createServices({
@@ -73,6 +83,12 @@ class Backend {
       log: this.#log,
     });
     return this.#services;
+  }
+
+  /** Takes no more calls, lets those under way end, and then closes the plugins. */
+  close(): Promise<void> {
+    this.#closed ??= this.running.idle(CLOSE_PATIENCE).then(async () => void (await this.lifecycle.close()));
+    return this.#closed;
   }
 
   async #started(): Promise<Services> {
@@ -111,11 +127,20 @@ export function registry(options: RegistryOptions): Registry {
     log.warn({ prefix: resolved.prefix }, 'no auth handler: everybody may pull, push and, where it is enabled, delete');
   }
   const states = new UploadStateCodec(resolved.http.secret ?? randomBytes(32).toString('hex'));
-  const middleware = createMiddleware({ log, states, settings, services: () => backend.services() }, resolved.prefix);
+  const middleware = createMiddleware(
+    { log, states, settings, running: backend.running, services: () => backend.services() },
+    resolved.prefix,
+  );
   return Object.defineProperties(middleware, {
     ready: { value: async () => void (await backend.lifecycle.ready()) },
-    health: { value: () => healthOf(backend.lifecycle) },
-    close: { value: async () => void (await backend.lifecycle.close()) },
+    health: {
+      value: () => {
+        // Whoever sends requests only to what is healthy would otherwise wait for the first one for ever.
+        backend.lifecycle.start();
+        return healthOf(backend.lifecycle);
+      },
+    },
+    close: { value: () => backend.close() },
     readOnly: {
       get: () => settings.readOnly,
       set: (value: boolean) => {

@@ -70,7 +70,7 @@ export interface StorageDriver {
    */
   get(key: string, options?: CallOptions): Promise<Buffer>;
 
-  /** Writes a small object whole: durable when it resolves; a reader sees the old or the new content, never a part. */
+  /** Writes a small object whole, of at most 4 MiB or whatever `http.maxManifestBytes` allows: durable when it resolves; a reader sees the old or the new content, never a part. */
   put(key: string, bytes: Uint8Array): Promise<void>;
 
   /** @throws DriverError `not-found` when there is neither an object at `key` nor one below it. */
@@ -86,7 +86,8 @@ export interface StorageDriver {
   list(key: string, options?: ListOptions): AsyncIterable<Entry>;
 
   /**
-   * The content from `start` to `end` as a stream. Destroying the stream releases everything it holds.
+   * The content from `start` to `end` as a stream, which goes on with the content it began with though
+   * the object is replaced meanwhile. Destroying the stream releases everything it holds.
    *
    * @throws DriverError `not-found`; `invalid-offset` for a negative `start`, one at or past the end
    *   of the object (offset 0 of an empty object is an empty stream), or an `end` before `start`.
@@ -94,7 +95,7 @@ export interface StorageDriver {
   open(key: string, options?: OpenOptions): Promise<Readable>;
 
   /**
-   * Streams `source` on at `offset`, which must be the object's present size (0 creates it, also
+   * Streams `source`, whose pieces may be of any size, on at `offset`, which must be the object's present size (0 creates it, also
    * when `source` is empty), and resolves with the new size, which a later `stat` on any host
    * confirms. Of two appends at one offset exactly one wins, the other gets `offset-conflict`.
    *
@@ -135,6 +136,6 @@ export interface StorageDriver {
   /** Capability: resolves when the backend can be reached and used; rejects with `unavailable` otherwise. */
   check?(options?: CallOptions): Promise<void>;
 
-  /** Capability: releases connections and the like. No call follows. */
+  /** Capability: releases connections and the like. No call follows; a stream that was opened may still be read. */
   close?(): Promise<void>;
 }

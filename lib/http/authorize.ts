@@ -1,4 +1,5 @@
 // May this caller do this? Asked once a request, with everything that the route needs.
+import type { Grant } from '../contracts/index.js';
 import { RegistryError } from '../errors.js';
 import { isRepositoryName } from '../model/repository-name.js';
 import type { Scope } from '../model/scope.js';
@@ -28,12 +29,19 @@ export async function authorize(call: Call, route: Route): Promise<void> {
     call.grant = OPEN;
     return;
   }
-  call.grant = await auth.authorize({
+  const grant = await auth.authorize({
     required: requiredScopes(route, call),
     optional: optionalScopes(route, call),
     ctx: call.ctx,
     signal: call.signal,
   });
+  call.grant = checked(grant);
+}
+
+/** A grant is all that opens the door: a forgotten `return` or `throw` in a handler must not. */
+function checked(grant: Grant): Grant {
+  if (typeof grant === 'object' && grant !== null && Array.isArray(grant.granted)) return grant;
+  throw new TypeError('the auth handler answered no Grant: to refuse, it has to throw a Challenge or DENIED');
 }
 
 /** @throws RegistryError `UNSUPPORTED` for a change that this registry's options rule out, with what is left as `Allow`. */

@@ -9,6 +9,7 @@ import type { RepositoryName } from '../model/repository-name.js';
 import type { Services, UploadStateCodec } from '../services/index.js';
 import type { Mount } from './mount.js';
 import type { Route } from './routes.js';
+import type { Running } from './running.js';
 import { type UrlOptions, Urls } from './urls.js';
 
 /** What the HTTP face of one registry is made of. */
@@ -16,6 +17,7 @@ export interface HttpParts {
   readonly log: Logger;
   readonly states: UploadStateCodec;
   readonly settings: HttpSettings;
+  readonly running: Running;
   /** The services, once the plugins are up; throws `UNAVAILABLE` while they are not. */
   services(): Services | Promise<Services>;
 }

@@ -10,17 +10,23 @@ import { warnOfRequestTimeout } from './request-timeout.js';
 import { findRoute } from './router.js';
 
 export type { HttpParts, HttpSettings, MetadataSettings } from './call.js';
+export { Running } from './running.js';
 
 type Step = (call: Call, next: () => Promise<void>) => Promise<void>;
 
 /** Failures of everything below become answers. */
-const answerErrors: Step = async (call, next) => {
-  try {
-    await next();
-  } catch (error) {
-    answerError(call, error);
-  }
-};
+function answerErrors({ running }: HttpParts): Step {
+  return async (call, next) => {
+    running.begin();
+    try {
+      await next();
+    } catch (error) {
+      answerError(call, error);
+    } finally {
+      running.end();
+    }
+  };
+}
 
 const route: Step = (call, next) => {
   findRoute(call);
@@ -55,7 +61,7 @@ function prepare(parts: HttpParts): Step {
 
 /** What is not the registry's goes to `next()`, untouched. */
 export function createMiddleware(parts: HttpParts, prefix: string): Middleware {
-  const chain = compose<Call>([answerErrors, prepare(parts), route, allow, handle]);
+  const chain = compose<Call>([answerErrors(parts), prepare(parts), route, allow, handle]);
   const withRoot = parts.settings.metadata !== undefined;
   let warned = false;
   return (ctx, next) => {

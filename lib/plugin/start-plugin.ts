@@ -4,7 +4,7 @@ import type { Contracts, Logger, PluginKind } from '../contracts/index.js';
 import { OptionsError } from '../errors.js';
 import { checkOptions } from './check-options.js';
 import { assertContract } from './contract-members.js';
-import { type Plugin, type PluginHost, pluginLabel } from './define-plugin.js';
+import { isPlugin, type Plugin, type PluginHost, pluginLabel } from './define-plugin.js';
 import { guardStorage } from './guard-storage.js';
 import { MissingPeerError } from './optional-peer.js';
 
@@ -43,6 +43,7 @@ const GUARDS: { readonly [K in PluginKind]?: (instance: Contracts[K], name: stri
 /**
  * Starts a plugin outside a registry, exactly as a registry does: for tests and tools.
  *
+ * @throws TypeError when it is none, such as a factory that was not called.
  * @throws OptionsError when the plugin's options are wrong, with paths such as `storage.gcs.bucket`.
  * @throws MissingPeerError when a package that it needs is not installed.
  * @throws TypeError when what it creates lacks a member of its contract.
@@ -52,6 +53,7 @@ export async function startPlugin<K extends PluginKind>(
   plugin: Plugin<K>,
   options: StartOptions = {},
 ): Promise<Started<K>> {
+  if (!isPlugin(plugin)) throw new TypeError('not a plugin: its factory has to be called, with options or without');
   const { definition, kind, name } = plugin;
   const checked = checkOptions(definition.options, plugin.options, `${kind}.${name}`);
   if (checked.problems !== undefined) throw new OptionsError(checked.problems);

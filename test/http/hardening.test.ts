@@ -7,6 +7,8 @@ import {
   Challenge,
   DriverError,
   definePlugin,
+  type Grant,
+  type LayerAnswer,
   type LayerHandler,
   OptionsError,
   registry,
@@ -67,7 +69,65 @@ async function sendWithoutLength(port: number, path: string, mebibytes: number):
   return answer;
 }
 
+/** Handlers as somebody might write them who has no compiler to ask. */
+const careless = (answer: unknown) => ({
+  auth: definePlugin({
+    kind: 'auth',
+    name: 'careless',
+    options: z.strictObject({}),
+    create: () => ({ authorize: () => answer as Grant }),
+  })(),
+  layer: definePlugin({
+    kind: 'layer',
+    name: 'careless',
+    options: z.strictObject({}),
+    create: () => ({ resolve: () => answer as LayerAnswer }),
+  })(),
+});
+
 const hardeningSuite: Suite = (test, open) => {
+  test('an auth handler that answers no grant has granted nothing', async () => {
+    for (const answer of [undefined, null, false, true, 'yes', {}, { granted: true }, { allowed: false }]) {
+      const at = await open({ auth: careless(answer).auth });
+      refused(await at.send('POST', '/v2/r/blobs/uploads/'), 500, 'UNKNOWN');
+      assert.match(String(at.errors[0]), /no Grant/);
+    }
+  });
+
+  test('a layer handler that answers neither a redirect nor headers does not make a blob empty', async () => {
+    for (const answer of [{}, { url: 'https://cdn.example/' }, { redirect: 7 }]) {
+      const at = await open({ layer: careless(answer).layer });
+      const digest = await pushBlob(at, 'r', 'abc').catch(() => digestOf('abc'));
+      refused(await at.send('GET', `/v2/r/blobs/${digest}`), 500, 'UNKNOWN');
+    }
+  });
+
+  test('asking for the health starts the plugins', async () => {
+    const at = await open();
+    await at.registry.health();
+    await at.registry.ready();
+    assert.equal((await at.registry.health()).ok, true);
+    const unasked = registry({ storage: memory() });
+    for (let turn = 0; turn < 100 && !(await unasked.health()).ok; turn += 1) await new Promise(setImmediate);
+    assert.equal((await unasked.health()).ok, true);
+    await unasked.close();
+  });
+
+  test('closing lets an upload that is under way end, and takes no other', async () => {
+    const at = await open();
+    const session = at.within(empty(await at.send('POST', '/v2/r/blobs/uploads/'), 202).headers.location);
+    const request = at.begin('PATCH', session, { headers: { 'Content-Length': '6' } });
+    await request.write(Buffer.from('abc'));
+    for (let turn = 0; turn < 500; turn += 1) {
+      if ((await at.send('GET', session)).headers.range === '0-2') break;
+    }
+    const closing = at.registry.close();
+    refused(await at.send('GET', '/v2/'), 503, 'UNAVAILABLE');
+    request.request.end('def');
+    assert.equal((await request.answer).headers.range, '0-5');
+    await closing;
+  });
+
   test('a redirect that Node cannot send is a 500 that nobody keeps', async () => {
     const at = await open({ layer: elsewhere({ redirect: 'https://cdn.example/€' }) });
     const digest = await pushBlob(at, 'r', 'abc');
@@ -91,6 +151,19 @@ const hardeningSuite: Suite = (test, open) => {
         (error) => error instanceof OptionsError && error.problems.every(({ path }) => path.startsWith('http.headers')),
       );
     }
+  });
+
+  test('a prefix that takes in /v2, or leads elsewhere, is found at start-up', () => {
+    for (const prefix of ['/v2', '/portal/v2/', '/../x', '/x/.']) {
+      assert.throws(
+        () => registry({ storage: memory(), prefix }),
+        (error) => error instanceof OptionsError && error.problems.every(({ path }) => path === 'prefix'),
+      );
+    }
+  });
+
+  test('a factory that was not called is no plugin to start', async () => {
+    await assert.rejects(startPlugin(memory as unknown as ReturnType<typeof memory>), /has to be called/);
   });
 
   test('the health report tells the cause, without secrets', async () => {

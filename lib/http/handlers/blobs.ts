@@ -72,11 +72,13 @@ async function answeredElsewhere(call: Call, descriptor: Descriptor): Promise<bo
     { repository, descriptor, key: blobKey(descriptor.digest), ...(storage.url && { url: storage.url }) },
     { method, client: ctx.ip, headers: ctx.headers, signal },
   );
-  if (answer === undefined) return false;
-  if ('redirect' in answer) {
+  // A plugin in JavaScript may answer null for nothing.
+  if (answer === undefined || answer === null) return false;
+  if ('redirect' in answer && typeof answer.redirect === 'string') {
     ctx.set('Location', answer.redirect);
     answerEmpty(ctx, 307);
   } else {
+    if (!('headers' in answer)) throw new TypeError('the layer handler answered neither a redirect nor headers');
     ctx.set('Content-Type', OCTET_STREAM);
     ctx.set(answer.headers as Record<string, string>);
     ctx.body = Buffer.alloc(0);
