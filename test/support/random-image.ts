@@ -17,7 +17,7 @@ export interface RandomImageOptions {
   readonly algorithm?: 'sha256' | 'sha512';
 }
 
-/** An image of a random config and random layers: as good as any other to a registry. */
+/** An image of a random config and random layers: a registry cannot tell it from a real one. */
 export function randomImage({ layers, subject, algorithm = 'sha256' }: RandomImageOptions): PushableImage {
   const blobs = new Map<string, Buffer>();
   const describe = (mediaType: string, content: Buffer) => {

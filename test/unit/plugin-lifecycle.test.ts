@@ -96,7 +96,7 @@ test('a create that fails is tried again until it succeeds, and those after it w
   const { logger, lines } = recorder();
   let failures = 0;
   const create = () => {
-    // A TypeError is as good a failure as any: an SDK's bug must not stop the host for good.
+    // A TypeError is a failure like every other: an SDK's bug must not stop the host for good.
     if (failures++ < 3) throw new TypeError('not yet');
   };
   const lifecycle = new Lifecycle({ a: recorded('a', log, { create }), b: recorded('b', log) }, { logger, ...QUICK });
