@@ -51,6 +51,8 @@ export interface RegistryErrorOptions {
   readonly headers?: Readonly<Record<string, string>>;
   /** Further errors of the same answer, such as one for each missing blob. */
   readonly also?: readonly ErrorEntry[];
+  /** Whom it is refused, where that is known: for the log, never sent. */
+  readonly actor?: { readonly name: string } | undefined;
 }
 
 /** An answer that is an error: thrown by services and handlers, turned into the JSON envelope in one place. */
@@ -61,6 +63,7 @@ export class RegistryError extends Error {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly also: readonly ErrorEntry[];
+  readonly actor: { readonly name: string } | undefined;
 
   constructor(code: ErrorCode, detail?: unknown, options: RegistryErrorOptions = {}) {
     super(ERRORS[code][1], 'cause' in options ? { cause: options.cause } : undefined);
@@ -70,6 +73,7 @@ export class RegistryError extends Error {
     this.status = options.status ?? ERRORS[code][0];
     this.headers = options.headers ?? {};
     this.also = options.also ?? [];
+    this.actor = options.actor;
   }
 
   /** The elements of the envelope's `errors`, this one first. */
@@ -85,17 +89,32 @@ export function errorEntry(code: ErrorCode, detail?: unknown): ErrorEntry {
 }
 
 /**
- * "Who are you?": thrown by an auth handler, answered 401 with `WWW-Authenticate`.
+ * What was wrong with credentials that were sent (RFC 6750, section 3.1): they are not valid, or they
+ * are and do not suffice.
+ */
+export type ChallengeError = 'invalid_token' | 'insufficient_scope';
+
+/** What a {@link Challenge} may carry besides the values of `WWW-Authenticate`. */
+export interface ChallengeOptions extends RegistryErrorOptions {
+  /** Left out where no credentials were sent, or none that the handler knows. */
+  readonly error?: ChallengeError | undefined;
+}
+
+/**
+ * "Who are you?": thrown by an auth handler, answered 401 with `WWW-Authenticate`. `basicChallenge`
+ * and `bearerChallenge` write those of the two schemes that clients know.
  *
  * @see RFC 9110, section 11.6.1
  */
 export class Challenge extends RegistryError {
   /** The values of `WWW-Authenticate`, in order of preference. */
   readonly challenges: readonly string[];
+  readonly error: ChallengeError | undefined;
 
-  constructor(challenges: string | readonly string[], detail?: unknown, options: RegistryErrorOptions = {}) {
+  constructor(challenges: string | readonly string[], detail?: unknown, options: ChallengeOptions = {}) {
     super('UNAUTHORIZED', detail, options);
     this.challenges = typeof challenges === 'string' ? [challenges] : [...challenges];
+    this.error = options.error;
   }
 }
 

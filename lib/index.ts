@@ -5,12 +5,17 @@ export type { Health } from './health.js';
 export * from './model/index.js';
 export type { RegistryOptions } from './options.js';
 export {
+  type Allows,
   type AnyPluginFactory,
+  type BearerParameters,
+  basicChallenge,
+  bearerChallenge,
   type Checked,
   checkOptions,
   definePlugin,
   duration,
   fromConfig,
+  grantIf,
   isPlugin,
   MissingPeerError,
   optionalPeer,
@@ -18,6 +23,7 @@ export {
   type PluginDefinition,
   type PluginFactory,
   type PluginHost,
+  pluginOf,
   redact,
   type Started,
   type StartOptions,

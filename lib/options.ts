@@ -64,6 +64,19 @@ const http = z.strictObject({
   bodyTimeout: duration({ min: 1 }).default(60_000),
 });
 
+const failedLogins = z.strictObject({
+  /** Whether failed logins with a password are counted, by name and address, in this process. Default: true. */
+  enabled: z.boolean().default(true),
+  /** How long the answer to the first failure is held back; it doubles with each. Default: 200 ms. */
+  delay: duration().default(200),
+  /** The longest that an answer is held back. At most 10 s. Default: 5 s. */
+  maxDelay: duration({ max: '10s' }).default(5_000),
+  /** After so many failures that name is answered 429 at that address, unless with credentials that were right lately. Default: 20. */
+  limit: z.int().min(1).default(20),
+  /** For how long failures are remembered after the last one. Default: 15 min. */
+  window: duration({ min: '1s' }).default(900_000),
+});
+
 const schema = z.strictObject({
   /** Where content is kept. */
   storage: pluginOf('storage'),
@@ -73,6 +86,8 @@ const schema = z.strictObject({
   cache: pluginOf('cache').optional(),
   /** Who may do what. Default: everybody everything, and the log says so. */
   auth: pluginOf('auth').optional(),
+  /** What becomes of those who guess passwords. */
+  failedLogins: failedLogins.prefault({}),
   /** Sends clients elsewhere for the bytes of a blob. Default: the registry streams them. */
   layer: pluginOf('layer').optional(),
   /** Manifest formats besides OCI images and indexes, Docker schema 2 images and Docker lists. */

@@ -77,9 +77,11 @@ class Backend {
     if (this.#closed !== undefined) throw new RegistryError('UNAVAILABLE', undefined, { cause: new Error('closed') });
     const instances = this.lifecycle.current();
     if (instances === undefined) return this.#started();
+    const { validation, failedLogins } = this.#options;
     this.#services ??= createServices({
       ...instances,
-      requireReferences: this.#options.validation.manifests.references,
+      requireReferences: validation.manifests.references,
+      failedLogins: failedLogins.enabled ? failedLogins : undefined,
       log: this.#log,
     });
     return this.#services;

@@ -1,9 +1,11 @@
 // May this caller do this? Asked once a request, with everything that the route needs.
-import type { Grant } from '../contracts/index.js';
-import { RegistryError } from '../errors.js';
+import type { AccessRequest, AuthHandler, Grant } from '../contracts/index.js';
+import { Challenge, RegistryError } from '../errors.js';
+import { parseCredentials } from '../model/credentials.js';
 import { isRepositoryName } from '../model/repository-name.js';
 import type { Scope } from '../model/scope.js';
 import type { Call } from './call.js';
+import { clientAddress } from './client-address.js';
 import { OPEN, pullScope } from './grants.js';
 import { allowedMethods } from './router.js';
 import type { Route } from './routes.js';
@@ -22,20 +24,46 @@ function optionalScopes(route: Route, call: Call): Scope[] {
   return from !== undefined && isRepositoryName(from) ? [pullScope(from)] : [];
 }
 
-/** @throws Challenge, or RegistryError `DENIED`, as the auth handler decides. */
+/**
+ * @throws Challenge, or RegistryError `DENIED`, as the auth handler decides.
+ * @throws RegistryError `TOOMANYREQUESTS` when too many logins have failed.
+ */
 export async function authorize(call: Call, route: Route): Promise<void> {
   const { auth } = call.services;
   if (auth === undefined || route.access === 'none') {
     call.grant = OPEN;
     return;
   }
-  const grant = await auth.authorize({
-    required: requiredScopes(route, call),
-    optional: optionalScopes(route, call),
-    ctx: call.ctx,
+  call.grant = checked(
+    await ask(auth, call, {
+      required: requiredScopes(route, call),
+      optional: optionalScopes(route, call),
+      ctx: call.ctx,
+      signal: call.signal,
+    }),
+  );
+}
+
+/** Only passwords are guessed: a token that is refused has expired, most of the time. */
+function ask(auth: AuthHandler, call: Call, request: AccessRequest): Promise<Grant> | Grant {
+  const { failedLogins } = call.services;
+  const header = call.header('authorization');
+  const credentials = failedLogins && parseCredentials(header);
+  if (failedLogins === undefined || header === undefined || credentials?.scheme !== 'basic') {
+    return auth.authorize(request);
+  }
+  const login = {
+    actor: credentials.user,
+    address: clientAddress(call.ctx),
+    proof: header,
     signal: call.signal,
-  });
-  call.grant = checked(grant);
+    log: call.log,
+  };
+  return failedLogins.attempt(login, () => auth.authorize(request), isFailedLogin);
+}
+
+function isFailedLogin(error: unknown): boolean {
+  return error instanceof Challenge && error.error !== 'insufficient_scope';
 }
 
 /** A grant is all that opens the door: a forgotten `return` or `throw` in a handler must not. */

@@ -59,12 +59,12 @@ export class Call {
   readonly id: string;
   readonly #parts: HttpParts;
   #log: Logger | undefined;
+  #grant: Grant | undefined;
   #controller: AbortController | undefined;
   #urls: Urls | undefined;
   named: Named = {};
   route: Route | undefined;
   services!: Services;
-  grant!: Grant;
 
   constructor(ctx: Context, mount: Mount, parts: HttpParts) {
     this.ctx = ctx;
@@ -104,10 +104,23 @@ export class Call {
     return value;
   }
 
-  /** The registry's logger with this request's id. */
+  /** The registry's logger with this request's id, and its actor once that is known. */
   get log(): Logger {
-    this.#log ??= this.#parts.log.child({ requestId: this.id });
+    this.#log ??= this.#parts.log.child({
+      requestId: this.id,
+      ...(this.#grant?.actor && { actor: this.#grant.actor.name }),
+    });
     return this.#log;
+  }
+
+  get grant(): Grant {
+    if (this.#grant === undefined) throw new Error('the request is not authorised yet');
+    return this.#grant;
+  }
+
+  set grant(grant: Grant) {
+    this.#grant = grant;
+    this.#log = undefined;
   }
 
   get urls(): Urls {

@@ -50,7 +50,8 @@ function sendable(ctx: Context, error: RegistryError): RegistryError {
 }
 
 function report(call: Call, error: RegistryError): void {
-  const fields = { err: error.cause ?? error, code: error.code, status: error.status, path: call.mount.path };
+  const { cause, code, status, actor } = error;
+  const fields = { err: cause ?? error, code, status, path: call.mount.path, ...(actor && { actor: actor.name }) };
   if (error.status < 500) {
     call.log.debug(fields, 'request refused');
     return;

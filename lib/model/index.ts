@@ -1,4 +1,5 @@
 // The values of the domain: parsed once at the edge, typed after that.
+export * from './credentials.js';
 export * from './descriptor.js';
 export * from './digest.js';
 export * from './manifest.js';

@@ -14,6 +14,13 @@ export interface PluginHost {
   readonly clock: () => number;
   /** Tells several registries of one process apart. */
   readonly registry: string;
+  /**
+   * Starts a plugin that stands among this one's options (in zod: `pluginOf('auth')`), as the registry
+   * would. It is closed after this one, or when this one's `create` fails.
+   *
+   * @throws whatever its `create` throws; `create` had better let that pass.
+   */
+  start<K extends PluginKind>(plugin: Plugin<K>): Promise<Contracts[K]>;
 }
 
 export interface PluginDefinition<K extends PluginKind, S extends StandardSchemaV1> {

@@ -1,9 +1,11 @@
 // The plugin kernel as the rest sees it: defining plugins, checking options, starting and closing.
+export { type BearerParameters, basicChallenge, bearerChallenge } from './challenges.js';
 export { type Checked, checkOptions } from './check-options.js';
 export type { AnyPluginFactory } from './config-document.js';
 export * from './define-plugin.js';
 export { reportFailure } from './failure-report.js';
 export { type ConfiguredOptions, fromConfig } from './from-config.js';
+export { type Allows, grantIf } from './grant-if.js';
 export * from './guard-storage.js';
 export * from './lifecycle.js';
 export { MissingPeerError, optionalPeer } from './optional-peer.js';

@@ -5,6 +5,7 @@ import { OptionsError } from '../errors.js';
 import { checkOptions } from './check-options.js';
 import { assertContract } from './contract-members.js';
 import { isPlugin, type Plugin, type PluginHost, pluginLabel } from './define-plugin.js';
+import { reportFailure } from './failure-report.js';
 import { guardStorage } from './guard-storage.js';
 import { MissingPeerError } from './optional-peer.js';
 
@@ -60,12 +61,18 @@ export async function startPlugin<K extends PluginKind>(
   const closing = new AbortController();
   const signal = options.signal === undefined ? closing.signal : AbortSignal.any([closing.signal, options.signal]);
   signal.throwIfAborted();
-  const created = await create(plugin, checked.value, hostOf(plugin, signal, options));
+  const within = new StartedWithin({ ...options, signal });
+  const created = await create(plugin, checked.value, hostOf(plugin, signal, options, within)).catch(
+    async (error: unknown) => {
+      await within.close().catch(() => undefined);
+      throw error;
+    },
+  );
   const instance = GUARDS[kind]?.(created, name) ?? created;
   let closed: Promise<void> | undefined;
   const close = () => {
     closing.abort(new Error(`${pluginLabel(plugin)} is closed`));
-    closed ??= closeInstance(instance);
+    closed ??= closeInstance(instance).finally(() => within.close());
     return closed;
   };
   if (signal.aborted) {
@@ -75,9 +82,38 @@ export async function startPlugin<K extends PluginKind>(
   return { instance, close };
 }
 
-function hostOf(plugin: Plugin, signal: AbortSignal, options: StartOptions): PluginHost {
+/** The plugins that a plugin has started, from the first to the last. */
+class StartedWithin {
+  readonly #options: StartOptions;
+  readonly #started: Started<PluginKind>[] = [];
+
+  constructor(options: StartOptions) {
+    this.#options = options;
+  }
+
+  async start<K extends PluginKind>(plugin: Plugin<K>): Promise<Contracts[K]> {
+    try {
+      const started = await startPlugin(plugin, this.#options);
+      this.#started.push(started);
+      return started.instance;
+    } catch (error) {
+      // Nobody else will know which of its options are secrets.
+      throw isPlugin(plugin) ? new Error(`${pluginLabel(plugin)}: ${reportFailure(plugin, error).message}`) : error;
+    }
+  }
+
+  /** In reverse order; one that fails to close does not keep the others open. */
+  async close(): Promise<void> {
+    const failures: unknown[] = [];
+    for (const { close } of this.#started.reverse()) await close().catch((error: unknown) => failures.push(error));
+    if (failures.length > 0) throw failures[0];
+  }
+}
+
+function hostOf(plugin: Plugin, signal: AbortSignal, options: StartOptions, within: StartedWithin): PluginHost {
   const { logger = SILENT, clock = Date.now, registry = 'registry' } = options;
-  return Object.freeze({ logger: logger.child({ plugin: pluginLabel(plugin) }), signal, clock, registry });
+  const start: PluginHost['start'] = (inner) => within.start(inner);
+  return Object.freeze({ logger: logger.child({ plugin: pluginLabel(plugin) }), signal, clock, registry, start });
 }
 
 async function create<K extends PluginKind>(plugin: Plugin<K>, options: unknown, host: PluginHost) {

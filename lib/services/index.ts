@@ -11,6 +11,7 @@ import { BlobStore } from './blob-store.js';
 import { Catalog } from './catalog.js';
 import { Contents } from './contents.js';
 import { Descriptors } from './descriptors.js';
+import { type FailedLoginLimits, FailedLogins } from './failed-logins.js';
 import { Formats } from './formats.js';
 import { ManifestReader } from './manifest-reader.js';
 import { ManifestStore } from './manifest-store.js';
@@ -27,6 +28,8 @@ export interface ServiceParts {
   readonly layer?: LayerHandler | undefined;
   readonly formats?: readonly ManifestFormat[] | undefined;
   readonly requireReferences?: boolean;
+  /** Left out where guessing is nobody's concern. */
+  readonly failedLogins?: FailedLoginLimits | undefined;
   readonly log: Logger;
   readonly clock?: () => number;
 }
@@ -34,6 +37,7 @@ export interface ServiceParts {
 export interface Services {
   readonly storage: StorageDriver;
   readonly auth: AuthHandler | undefined;
+  readonly failedLogins: FailedLogins | undefined;
   readonly layer: LayerHandler | undefined;
   readonly blobs: BlobStore;
   readonly uploads: UploadStore;
@@ -62,7 +66,9 @@ export function createServices(parts: ServiceParts): Services {
     requireReferences,
   });
   const uploads = new UploadStore({ storage, blobs, log, clock });
-  return { storage, auth, layer, blobs, uploads, manifests, tags, referrers, catalog: new Catalog(storage) };
+  const failedLogins = parts.failedLogins && new FailedLogins(parts.failedLogins, clock);
+  const catalog = new Catalog(storage);
+  return { storage, auth, failedLogins, layer, blobs, uploads, manifests, tags, referrers, catalog };
 }
 
 export type { SessionReference } from './upload-session.js';
