@@ -9,6 +9,7 @@ import { definePlugin, type Registry, type RegistryOptions, registry, startPlugi
 import { memory } from 'koa-registry/plugins/storage/memory';
 import { pino } from 'pino';
 import { z } from 'zod';
+import { journal } from '../support/log-journal.js';
 
 /** A line of pino's. */
 export interface LogLine {
@@ -25,6 +26,7 @@ export function recordingLogger(level = 'debug') {
   const lines: LogLine[] = [];
   const stream = new Writable({
     write(chunk: Buffer, _encoding, done) {
+      journal(chunk.toString('utf8'));
       for (const line of chunk.toString('utf8').split('\n')) if (line !== '') lines.push(JSON.parse(line) as LogLine);
       done();
     },

@@ -8,3 +8,8 @@ export function password(name: string): string {
 export function basic(user: string, pass: string): { readonly Authorization: string } {
   return { Authorization: `Basic ${Buffer.from(`${user}:${pass}`).toString('base64')}` };
 }
+
+/** The header of a request with a token (RFC 6750). */
+export function bearer(token: string): { readonly Authorization: string } {
+  return { Authorization: `Bearer ${token}` };
+}

@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { atExit } from './at-exit.js';
+import { journal } from './log-journal.js';
 
 export interface StartOptions {
   /**
@@ -119,6 +120,7 @@ function collectOutput(child: ChildProcess) {
   for (const stream of [child.stdout, child.stderr]) {
     stream?.setEncoding('utf8').on('data', (chunk: string) => {
       text += chunk;
+      journal(chunk);
       notice();
     });
   }

@@ -18,6 +18,7 @@ import {
 import { memory } from 'koa-registry/plugins/storage/memory';
 import { z } from 'zod';
 import { type Answer, begin, type OpenRequest, type RequestOptions, send } from './http-client.js';
+import { journalLine } from './log-journal.js';
 
 /** How a registry stands in its host application. */
 export interface Mount {
@@ -168,8 +169,11 @@ export async function openRegistry(mount: Mount = BARE, options: OpenOptions = {
 }
 
 function recorder(lines: LogLine[], bound: LogLine['fields'] = {}): Logger {
-  const at = (level: LogLine['level']) => (fields: LogLine['fields'], message: string) =>
-    void lines.push({ level, fields: { ...bound, ...fields }, message });
+  const at = (level: LogLine['level']) => (fields: LogLine['fields'], message: string) => {
+    const line = { level, fields: { ...bound, ...fields }, message };
+    lines.push(line);
+    journalLine(line.fields, message);
+  };
   return {
     debug: at('debug'),
     info: at('info'),

@@ -2,6 +2,7 @@
 // output of those that failed, the skipped tests with their reasons, and the counts as the last line.
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { LOG_FOLDER } from './log-journal.js';
 import { tempFolder } from './temp-folder.js';
 import { type FileResult, runTestFile } from './test-file.js';
 
@@ -24,17 +25,21 @@ type NamedResult = FileResult & { readonly name: string };
 export async function runTests({ folder, only = [], jobs, timeout, print }: TestRunOptions): Promise<boolean> {
   const names = await findTests(folder, only);
   // What a killed test leaves in its temporary folders goes with this one.
-  const env = { TMPDIR: tempFolder() };
+  const env = { TMPDIR: tempFolder(), [LOG_FOLDER]: tempFolder() };
   const results: NamedResult[] = [];
-  const queue = names.values();
-  const work = async () => {
-    for (const name of queue) {
-      const result = { name, ...(await runTestFile(join(folder, name), { timeout, env })) };
-      results.push(result);
-      print(fileLine(result));
-    }
+  const runAll = async (some: readonly string[]) => {
+    const queue = some.values();
+    const work = async () => {
+      for (const name of queue) {
+        const result = { name, ...(await runTestFile(join(folder, name), { timeout, env })) };
+        results.push(result);
+        print(fileLine(result));
+      }
+    };
+    await Promise.all(Array.from({ length: jobs }, work));
   };
-  await Promise.all(Array.from({ length: jobs }, work));
+  await runAll(names.filter((name) => !isLast(name)));
+  await runAll(names.filter(isLast));
   results.sort((a, b) => (a.name < b.name ? -1 : 1));
   if (names.length === 0) print(`No test file in ${folder} ${only.length === 0 ? '' : `matches ${only.join(', ')}`}`);
   printFailures(results, print);
@@ -47,6 +52,11 @@ async function findTests(folder: string, only: readonly string[]): Promise<strin
   const files = await readdir(folder, { recursive: true });
   const wanted = (name: string) => only.length === 0 || only.some((part) => name.includes(part));
   return files.filter((name) => name.endsWith('.test.js') && wanted(name)).sort();
+}
+
+/** Those that look at what all others have left. */
+function isLast(name: string): boolean {
+  return name.startsWith('after/');
 }
 
 function fileLine(result: NamedResult): string {
