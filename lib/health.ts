@@ -27,8 +27,8 @@ export async function healthOf(lifecycle: Lifecycle<PluginSet>): Promise<Health>
 
 /** `undefined` where there is nothing to ask. */
 async function check(instance: unknown, plugin: PluginSet[string]): Promise<string | undefined> {
-  if (typeof instance !== 'object' || instance === null || !('check' in instance)) return undefined;
-  const { check: ask } = instance as { check(options: { signal: AbortSignal }): Promise<void> };
+  const { check: ask } = instance as { check?(options: { signal: AbortSignal }): Promise<void> };
+  if (typeof ask !== 'function') return undefined;
   const signal = AbortSignal.timeout(PATIENCE);
   const late = new Promise<never>((_, reject) => {
     signal.addEventListener('abort', () => reject(signal.reason), { once: true });

@@ -3,6 +3,7 @@ export type * from './contracts/index.js';
 export * from './errors.js';
 export type { Health } from './health.js';
 export * from './model/index.js';
+export * from './object-storage/index.js';
 export type { RegistryOptions } from './options.js';
 export {
   type Allows,

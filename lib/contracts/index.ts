@@ -1,6 +1,7 @@
 // All extension points by kind. A plugin of a kind creates what its row names.
 import type { AuthHandler } from './auth.js';
 import type { DescriptorCache } from './cache.js';
+import type { Coordinator } from './coordination.js';
 import type { ManifestFormat } from './format.js';
 import type { LayerHandler } from './layer.js';
 import type { StorageDriver } from './storage.js';
@@ -10,6 +11,7 @@ export interface Contracts {
   cache: DescriptorCache;
   auth: AuthHandler;
   layer: LayerHandler;
+  coordination: Coordinator;
   format: ManifestFormat;
 }
 
@@ -18,6 +20,7 @@ export type PluginKind = keyof Contracts;
 
 export type * from './auth.js';
 export type * from './cache.js';
+export type * from './coordination.js';
 export type * from './format.js';
 export type * from './layer.js';
 export type * from './logger.js';

@@ -65,14 +65,19 @@ export interface Bucket {
 
   /**
    * Writes an object whole: atomic, durable when it resolves. Where a try may have succeeded without
-   * an answer, the next one sees that it was its own and does not take it for somebody else's.
+   * an answer, the next one sees that it was its own and does not take it for somebody else's. The
+   * caller may use the bytes again once the promise is settled.
    */
   write(name: string, bytes: Uint8Array, options?: BucketWriteOptions): Promise<BucketObject>;
 
   /**
    * Makes one object of several, in order, without the bytes coming by here: atomic, durable when it
-   * resolves, replacing what stood at `to`. There is at least one part, as many as 10,000, and none but the last is smaller than
-   * {@link Bucket.minPartBytes}. What it makes in between it removes again, also when it fails.
+   * resolves, replacing what stood at `to`. There is at least one part, as many as 10,000, and none
+   * but the last is smaller than {@link Bucket.minPartBytes}. What it makes in between it removes
+   * again, also when it fails.
+   *
+   * @throws DriverError `not-found` when a part is gone (somebody else has committed them),
+   *   `offset-conflict` where the store can tell that one has another version than it had.
    */
   join(parts: readonly BucketObject[], to: string): Promise<void>;
 

@@ -8,6 +8,7 @@ export const CONTRACT_MEMBERS: { readonly [K in PluginKind]: readonly (keyof Con
   cache: ['get', 'set', 'delete'],
   auth: ['authorize'],
   layer: ['resolve'],
+  coordination: ['acquire'],
   format: ['mediaTypes', 'parse'],
 };
 

@@ -2,6 +2,7 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type { z } from 'zod';
 import { classNameOf, containsItself, isGroup, isPlainObject } from './clone-options.js';
+import { isPlugin } from './define-plugin.js';
 import { Outline } from './outline.js';
 
 const SECRET = '[secret]';
@@ -56,6 +57,8 @@ export function secretsIn(schema: StandardSchemaV1, options: unknown): readonly 
 }
 
 function hiddenTexts(value: unknown, shown: unknown): string[] {
+  // A plugin among the options has secrets of its own.
+  if (isPlugin(value)) return [...secretsIn(value.definition.options, value.options)];
   if (isGroup(value) || (isPlainObject(value) && typeof shown === 'object')) {
     const inner = (key: string): unknown =>
       typeof shown === 'object' && shown !== null ? Reflect.get(shown, key) : shown;

@@ -64,6 +64,7 @@ export async function startPlugin<K extends PluginKind>(
   const within = new StartedWithin({ ...options, signal });
   const created = await create(plugin, checked.value, hostOf(plugin, signal, options, within)).catch(
     async (error: unknown) => {
+      closing.abort(new Error(`${pluginLabel(plugin)} cannot start`));
       await within.close().catch(() => undefined);
       throw error;
     },
@@ -84,30 +85,41 @@ export async function startPlugin<K extends PluginKind>(
 
 /** The plugins that a plugin has started, from the first to the last. */
 class StartedWithin {
-  readonly #options: StartOptions;
-  readonly #started: Started<PluginKind>[] = [];
+  readonly #options: StartOptions & { readonly signal: AbortSignal };
+  readonly #started: { readonly plugin: Plugin; readonly close: Started<PluginKind>['close'] }[] = [];
 
-  constructor(options: StartOptions) {
+  constructor(options: StartOptions & { readonly signal: AbortSignal }) {
     this.#options = options;
   }
 
   async start<K extends PluginKind>(plugin: Plugin<K>): Promise<Contracts[K]> {
+    const { signal } = this.#options;
     try {
-      const started = await startPlugin(plugin, this.#options);
-      this.#started.push(started);
-      return started.instance;
+      const { instance, close } = await startPlugin(plugin, this.#options);
+      if (signal.aborted) await close();
+      signal.throwIfAborted();
+      this.#started.push({ plugin, close });
+      return instance;
     } catch (error) {
-      // Nobody else will know which of its options are secrets.
-      throw isPlugin(plugin) ? new Error(`${pluginLabel(plugin)}: ${reportFailure(plugin, error).message}`) : error;
+      throw isPlugin(plugin) ? failureWithin(plugin, error) : error;
     }
   }
 
   /** In reverse order; one that fails to close does not keep the others open. */
   async close(): Promise<void> {
-    const failures: unknown[] = [];
-    for (const { close } of this.#started.reverse()) await close().catch((error: unknown) => failures.push(error));
+    const failures: Error[] = [];
+    for (const { plugin, close } of this.#started.reverse()) {
+      await close().catch((error: unknown) => failures.push(failureWithin(plugin, error)));
+    }
     if (failures.length > 0) throw failures[0];
   }
+}
+
+/** Says whose failure it is, and none of its secrets: nobody else will know which of its options are. */
+function failureWithin(plugin: Plugin, error: unknown): Error {
+  const label = pluginLabel(plugin);
+  const { message } = reportFailure(plugin, error);
+  return new Error(message.startsWith(label) ? message : `${label}: ${message}`);
 }
 
 function hostOf(plugin: Plugin, signal: AbortSignal, options: StartOptions, within: StartedWithin): PluginHost {

@@ -1,6 +1,10 @@
 // Running many small storage calls at once, but not all at once.
 
-/** Maps `items` with at most `limit` calls under way; after the first failure no further call begins. Results keep the order. */
+/**
+ * Maps `items` with at most `limit` calls under way. After the first failure no further call begins,
+ * and it is thrown when those under way are done: nothing goes on behind the caller's back. Results
+ * keep the order.
+ */
 export async function mapBounded<T, R>(
   items: readonly T[],
   limit: number,
@@ -8,6 +12,7 @@ export async function mapBounded<T, R>(
 ): Promise<R[]> {
   const results: R[] = new Array(items.length);
   let next = 0;
+  let failure: { readonly error: unknown } | undefined;
   const worker = async () => {
     while (next < items.length) {
       const index = next++;
@@ -15,10 +20,11 @@ export async function mapBounded<T, R>(
         results[index] = await call(items[index] as T);
       } catch (error) {
         next = items.length;
-        throw error;
+        failure ??= { error };
       }
     }
   };
   await Promise.all(Array.from({ length: Math.min(limit, items.length) }, worker));
+  if (failure !== undefined) throw (failure as { readonly error: unknown }).error;
   return results;
 }

@@ -1,25 +1,41 @@
 // The digest of what an upload session has received, kept up while the bytes stream by.
-import { createHash, type Hash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
-import { type Digest, type DigestAlgorithm, finishDigest } from '../model/digest.js';
+import type { Digest, DigestAlgorithm } from '../model/digest.js';
+import { nativeHash, portableHash, type RunningHash } from './running-hash.js';
 
-/** How many unfinished sessions keep their hash; the stored part of any other is read again at its end. */
+/** How many unfinished sessions keep their hash in this process. */
 const KEPT = 10_000;
 
 /** A running hash over the first `offset` bytes of a session. */
 export class Digester {
   readonly algorithm: DigestAlgorithm;
-  readonly #hash: Hash;
-  #offset = 0;
+  readonly #hash: RunningHash;
+  #offset: number;
 
-  constructor(algorithm: DigestAlgorithm) {
+  constructor(algorithm: DigestAlgorithm, hash = nativeHash(algorithm), offset = 0) {
     this.algorithm = algorithm;
-    this.#hash = createHash(algorithm);
+    this.#hash = hash;
+    this.#offset = offset;
+  }
+
+  /** One that any host can go on with; from where another host left it, if that can be read here. */
+  static async portable(algorithm: DigestAlgorithm, from?: { offset: number; hash: string }) {
+    try {
+      return new Digester(algorithm, await portableHash(algorithm, from?.hash), from?.offset);
+    } catch (error) {
+      if (from === undefined) throw error;
+      return undefined;
+    }
   }
 
   /** How many bytes went through. */
   get offset(): number {
     return this.#offset;
+  }
+
+  /** What another host can go on from, where this one is portable. */
+  get hash(): string | undefined {
+    return this.#hash.save?.();
   }
 
   /** Passes chunks on as they are, hashing them. */
@@ -33,7 +49,7 @@ export class Digester {
 
   /** The digest of what went through so far; more may follow. */
   digest(): Digest {
-    return finishDigest(this.algorithm, this.#hash.copy());
+    return this.#hash.digest();
   }
 }
 
@@ -52,8 +68,7 @@ export class Digesters {
   take(uuid: string, algorithm: DigestAlgorithm, offset: number): Digester | undefined {
     const kept = this.#kept.get(uuid);
     this.#kept.delete(uuid);
-    if (kept?.algorithm === algorithm && kept.offset === offset) return kept;
-    return offset === 0 ? new Digester(algorithm) : undefined;
+    return kept?.algorithm === algorithm && kept.offset === offset ? kept : undefined;
   }
 
   drop(uuid: string): void {

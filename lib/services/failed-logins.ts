@@ -43,6 +43,9 @@ interface Failures {
 /** How many actors, and how many proofs, are remembered; beyond that the least recent are forgotten. */
 const REMEMBERED = 10_000;
 
+/** A millisecond that doubles more often is longer than any delay, and at last no number. */
+const MOST_DOUBLINGS = 30;
+
 export class FailedLogins {
   readonly #limits: FailedLoginLimits;
   readonly #clock: () => number;
@@ -55,7 +58,13 @@ export class FailedLogins {
   constructor(limits: FailedLoginLimits, clock: () => number) {
     this.#limits = limits;
     this.#clock = clock;
-    this.#proven = new LRUCache({ max: REMEMBERED, ttl: limits.window, perf: { now: clock } });
+    this.#proven = new LRUCache({
+      max: REMEMBERED,
+      ttl: limits.window,
+      ttlResolution: 0,
+      updateAgeOnGet: true,
+      perf: { now: clock },
+    });
   }
 
   /**
@@ -67,9 +76,9 @@ export class FailedLogins {
    * @throws whatever `verify` throws; later, where the proof is wrong.
    */
   async attempt<T>(login: Login, verify: () => Promise<T> | T, failed: (error: unknown) => boolean): Promise<T> {
-    const proof = createHash('sha256').update(this.#salt).update(login.proof).digest('base64');
-    const proven = this.#proven.has(proof);
-    const failures = proven ? undefined : await this.#enter(login);
+    const proof = this.#digest(login.proof);
+    const failures = this.#proven.get(proof) === true ? undefined : await this.#enter(login);
+    let failure: { readonly error: unknown; readonly pause: number };
     try {
       const answer = await verify();
       if (failures === undefined) return answer;
@@ -79,11 +88,13 @@ export class FailedLogins {
     } catch (error) {
       if (!failed(error)) throw error;
       this.#proven.delete(proof);
-      await this.#fail(login, failures ?? this.#of(login));
-      throw error;
+      failure = { error, pause: this.#count(login, failures ?? this.#of(login)) };
     } finally {
       if (failures !== undefined) leave(failures);
     }
+    const { signal } = login;
+    await sleep(failure.pause, undefined, { signal, ref: false }).catch(() => signal.throwIfAborted());
+    throw failure.error;
   }
 
   /** Waits until one more failure would not be one too many. */
@@ -99,7 +110,8 @@ export class FailedLogins {
     }
   }
 
-  async #fail({ address, log, signal }: Login, failures: Failures): Promise<void> {
+  /** Answers for how long the refusal has to be held back. */
+  #count({ address, log }: Login, failures: Failures): number {
     const { delay, maxDelay, limit, window } = this.#limits;
     failures.count += 1;
     failures.until = this.#clock() + window;
@@ -107,8 +119,7 @@ export class FailedLogins {
     log.info({ address, failures: failures.count }, 'login failed');
     if (failures.count === limit)
       log.warn({ address, failures: limit, window }, 'too many failed logins, refusing more');
-    const pause = Math.min(maxDelay, delay * 2 ** (failures.count - 1));
-    await sleep(pause, undefined, { signal, ref: false }).catch(() => signal.throwIfAborted());
+    return Math.min(maxDelay, delay * 2 ** Math.min(failures.count - 1, MOST_DOUBLINGS));
   }
 
   #refusal({ until }: Failures): RegistryError {
@@ -118,12 +129,17 @@ export class FailedLogins {
   }
 
   #of({ actor, address }: Login): Failures {
-    const key = `${address} ${actor}`;
+    // A digest, for a name may be as long as a header.
+    const key = this.#digest(`${address}\n${actor}`);
     const known = this.#failures.get(key);
     if (known !== undefined && (known.count === 0 || known.until > this.#clock())) return known;
     const fresh: Failures = { count: 0, until: 0, trying: 0, waiting: new Set() };
     this.#failures.set(key, fresh);
     return fresh;
+  }
+
+  #digest(text: string): string {
+    return createHash('sha256').update(this.#salt).update(text).digest('base64');
   }
 }
 

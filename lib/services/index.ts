@@ -1,6 +1,7 @@
 // What a registry does, whatever speaks to it. Made once its plugins are up.
 import type {
   AuthHandler,
+  Coordinator,
   DescriptorCache,
   LayerHandler,
   Logger,
@@ -13,8 +14,10 @@ import { Contents } from './contents.js';
 import { Descriptors } from './descriptors.js';
 import { type FailedLoginLimits, FailedLogins } from './failed-logins.js';
 import { Formats } from './formats.js';
+import { Leases } from './leases.js';
 import { ManifestReader } from './manifest-reader.js';
 import { ManifestStore } from './manifest-store.js';
+import { MemoryCoordinator } from './memory-coordinator.js';
 import { MemoryDescriptorCache } from './memory-descriptor-cache.js';
 import { Referrers } from './referrers.js';
 import { TagStore } from './tag-store.js';
@@ -27,7 +30,10 @@ export interface ServiceParts {
   readonly auth?: AuthHandler | undefined;
   readonly layer?: LayerHandler | undefined;
   readonly formats?: readonly ManifestFormat[] | undefined;
+  readonly coordination?: Coordinator | undefined;
   readonly requireReferences?: boolean;
+  /** Whether other processes may go on with an upload that this one has begun. */
+  readonly portableUploads?: boolean;
   /** Left out where guessing is nobody's concern. */
   readonly failedLogins?: FailedLoginLimits | undefined;
   readonly log: Logger;
@@ -48,11 +54,12 @@ export interface Services {
 }
 
 export function createServices(parts: ServiceParts): Services {
-  const { storage, auth, layer, log, clock = Date.now, requireReferences = true } = parts;
+  const { storage, auth, layer, log, clock = Date.now, requireReferences = true, portableUploads = false } = parts;
+  const leases = new Leases(parts.coordination ?? new MemoryCoordinator(clock), log);
   const descriptors = new Descriptors(parts.cache ?? new MemoryDescriptorCache(), log);
   const formats = new Formats(parts.formats);
   const blobs = new BlobStore({ storage, descriptors, contents: new Contents() });
-  const tags = new TagStore(storage);
+  const tags = new TagStore(storage, leases);
   const reader = new ManifestReader({ storage, descriptors, formats });
   const referrers = new Referrers(storage, reader, tags);
   const manifests = new ManifestStore({
@@ -65,7 +72,7 @@ export function createServices(parts: ServiceParts): Services {
     referrers,
     requireReferences,
   });
-  const uploads = new UploadStore({ storage, blobs, log, clock });
+  const uploads = new UploadStore({ storage, blobs, leases, portable: portableUploads, log, clock });
   const failedLogins = parts.failedLogins && new FailedLogins(parts.failedLogins, clock);
   const catalog = new Catalog(storage);
   return { storage, auth, failedLogins, layer, blobs, uploads, manifests, tags, referrers, catalog };

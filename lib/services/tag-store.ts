@@ -6,10 +6,10 @@ import { isTag, type Tag } from '../model/reference.js';
 import type { RepositoryName } from '../model/repository-name.js';
 import { mapBounded } from './bounded.js';
 import { repositoryKey, tagCurrentKey, tagIndexKey, tagKey, tagsKey } from './keys.js';
+import type { Leases } from './leases.js';
 import { readLink, removeIfPresent, writeLink } from './links.js';
 import { childrenOf, hasChild } from './listing.js';
 import { type Page, takePage } from './page.js';
-import { Turns } from './turns.js';
 
 /** How many tags are looked at at once when those of one manifest are sought. */
 const AT_ONCE = 32;
@@ -17,10 +17,11 @@ const AT_ONCE = 32;
 export class TagStore {
   readonly #storage: StorageDriver;
   /** A tag is two objects: whoever changes them takes turns, or a push could lose its tag to a delete. */
-  readonly #turns = new Turns();
+  readonly #leases: Leases;
 
-  constructor(storage: StorageDriver) {
+  constructor(storage: StorageDriver, leases: Leases) {
     this.#storage = storage;
+    this.#leases = leases;
   }
 
   /** The digest that a tag leads to. */
@@ -45,7 +46,7 @@ export class TagStore {
   }
 
   async #turn<T>(repository: RepositoryName, tag: Tag, work: () => Promise<T>): Promise<T> {
-    const done = await this.#turns.take(`${repository}:${tag}`, async () => ({ result: await work() }));
+    const done = await this.#leases.take(`tags/${repository}:${tag}`, work);
     if (done === undefined) throw new RegistryError('UNAVAILABLE', 'the tag is being changed');
     return done.result;
   }

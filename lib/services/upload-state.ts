@@ -15,6 +15,8 @@ export interface UploadState {
   readonly algorithm: DigestAlgorithm;
   /** The digest of those bytes, where the host that received them could tell. */
   readonly digest?: Digest;
+  /** The hash over those bytes, for whichever host goes on: as `portableHash` saves it. */
+  readonly hash?: string | undefined;
 }
 
 const SIGNATURE_BYTES = 32;

@@ -1,6 +1,7 @@
 // Upload sessions: begin, append, finish, cancel. What a session has received stands in the store;
 // what a host must know to go on travels in the client's `Location`.
 import { randomUUID } from 'node:crypto';
+import type { Lease } from '../contracts/coordination.js';
 import type { Logger } from '../contracts/logger.js';
 import type { StorageDriver } from '../contracts/storage.js';
 import { RegistryError } from '../errors.js';
@@ -9,10 +10,10 @@ import { type Digest, type DigestAlgorithm, digestAlgorithm } from '../model/dig
 import { OCTET_STREAM } from '../model/media-types.js';
 import type { RepositoryName } from '../model/repository-name.js';
 import type { BlobStore } from './blob-store.js';
-import { Digester, Digesters } from './digester.js';
 import { uploadDataKey } from './keys.js';
+import type { Leases } from './leases.js';
 import { exactly } from './spans.js';
-import { Turns } from './turns.js';
+import { UploadHash } from './upload-hash.js';
 import {
   collision,
   type Seal,
@@ -35,6 +36,9 @@ export interface Chunk {
 export interface UploadStoreParts {
   readonly storage: StorageDriver;
   readonly blobs: BlobStore;
+  readonly leases: Leases;
+  /** Whether other processes may go on with a session. */
+  readonly portable: boolean;
   readonly log: Logger;
   readonly clock: () => number;
 }
@@ -45,21 +49,22 @@ export class UploadStore {
   readonly #blobs: BlobStore;
   readonly #log: Logger;
   readonly #clock: () => number;
-  readonly #digesters = new Digesters();
-  readonly #turns = new Turns();
-  #reread = 0;
+  readonly #leases: Leases;
+  readonly #hash: UploadHash;
 
-  constructor({ storage, blobs, log, clock }: UploadStoreParts) {
+  constructor({ storage, blobs, leases, portable, log, clock }: UploadStoreParts) {
     this.#storage = storage;
     this.#sessions = new UploadSessions(storage);
     this.#blobs = blobs;
+    this.#leases = leases;
+    this.#hash = new UploadHash(storage, log, portable);
     this.#log = log;
     this.#clock = clock;
   }
 
   /** How many bytes were read back from the store to know their digest, since the start. */
   get bytesReread(): number {
-    return this.#reread;
+    return this.#hash.bytesReread;
   }
 
   /** Begins a session whose content will be known by a digest of `algorithm`. */
@@ -88,9 +93,9 @@ export class UploadStore {
    *   survives both.
    */
   append(reference: SessionReference, chunk: Chunk): Promise<UploadState> {
-    return this.#turn(reference, async (session) => {
+    return this.#turn(reference, async (session, lease) => {
       if (session.seal !== undefined) throw unknownSession(reference);
-      return this.#append(session, chunk, reference.state);
+      return this.#append(session, chunk, reference.state, lease);
     });
   }
 
@@ -103,9 +108,9 @@ export class UploadStore {
    *   and then the session is gone.
    */
   finish(reference: SessionReference, digest: Digest, chunk?: Chunk): Promise<Descriptor> {
-    return this.#turn(reference, async (session) => {
+    return this.#turn(reference, async (session, lease) => {
       if (session.seal !== undefined && session.seal.digest !== digest) throw unknownSession(reference);
-      const seal = session.seal ?? (await this.#receive(session, digest, chunk, reference));
+      const seal = session.seal ?? (await this.#receive(session, digest, chunk, reference.state, lease));
       await this.#sessions.publish(session, seal);
       const descriptor = { mediaType: OCTET_STREAM, digest, size: seal.size };
       await this.#blobs.link(session.repository, digest, descriptor);
@@ -119,27 +124,30 @@ export class UploadStore {
     return this.#turn(reference, (session) => this.#remove(session));
   }
 
-  async #turn<T>(reference: SessionReference, work: (session: Session) => Promise<T>): Promise<T> {
-    const turn = async () => ({ result: await work(await this.#sessions.read(reference)) });
-    const done = await this.#turns.take(reference.uuid, turn).catch((error: unknown) => {
+  async #turn<T>(reference: SessionReference, work: (session: Session, lease: Lease) => Promise<T>): Promise<T> {
+    const turn = async (lease: Lease) => work(await this.#sessions.read(reference), lease);
+    const done = await this.#leases.take(`uploads/${reference.uuid}`, turn).catch((error: unknown) => {
       throw collision(error, reference);
     });
     if (done === undefined) throw new RegistryError('RANGE_INVALID', 'another request is still appending');
     return done.result;
   }
 
-  async #append(session: Session, chunk: Chunk, state: UploadState | undefined): Promise<UploadState> {
-    const { repository, uuid, offset, algorithm } = session;
+  async #append(session: Session, chunk: Chunk, state: UploadState | undefined, lease: Lease): Promise<UploadState> {
+    const { repository, uuid, offset } = session;
     const start = chunk.start ?? state?.offset ?? offset;
     if (start !== offset) throw new RegistryError('RANGE_INVALID', { offset, start });
-    const digester = this.#digesters.take(uuid, algorithm, offset);
+    const digester = await this.#hash.begin(session, chunk.start !== undefined);
     const source = chunk.length === undefined ? chunk.source : exactly(chunk.source, chunk.length);
     const hashed = digester === undefined ? source : digester.through(source);
-    const size = await this.#storage.append(uploadDataKey(repository, uuid), offset, hashed, { signal: chunk.signal });
-    const { digest: _outdated, ...next } = { ...session, offset: size };
-    if (digester?.offset !== size) return next;
-    this.#digesters.keep(uuid, digester);
-    return { ...next, digest: digester.digest() };
+    const signal = AbortSignal.any([chunk.signal, lease.signal]);
+    try {
+      const size = await this.#storage.append(uploadDataKey(repository, uuid), offset, hashed, { signal });
+      return this.#hash.end({ ...session, offset: size }, digester);
+    } catch (error) {
+      await this.#hash.breakOff(session, digester);
+      throw error;
+    }
   }
 
   /** Takes in the last chunk, verifies the whole, and seals the session: from here on it can only be published. */
@@ -147,36 +155,25 @@ export class UploadStore {
     session: Session,
     digest: Digest,
     chunk: Chunk | undefined,
-    { state }: SessionReference,
+    state: UploadState | undefined,
+    lease: Lease,
   ): Promise<Seal> {
     const named = session.offset === 0 ? { ...session, algorithm: digestAlgorithm(digest) } : session;
-    const received = chunk === undefined ? named : await this.#append(named, chunk, state);
+    const received = chunk === undefined ? named : await this.#append(named, chunk, state, lease);
     const { repository, uuid, offset } = received;
-    const actual = await this.#digest(received, digest);
+    const actual = await this.#hash.digest(received, digest);
     if (actual !== digest) {
       await this.#remove(received);
       throw new RegistryError('DIGEST_INVALID', { digest, actual });
     }
     if (offset === 0) await this.#storage.append(uploadDataKey(repository, uuid), 0, nothing());
+    // Whoever has the lease by now may have appended since.
+    await lease.confirm();
     return this.#sessions.seal(received, digest);
   }
 
-  /** The digest of what a session holds, in the algorithm of `wanted`: known, or by reading it again. */
-  async #digest(session: UploadState, wanted: Digest): Promise<Digest> {
-    const { repository, uuid, offset } = session;
-    const algorithm = digestAlgorithm(wanted);
-    if (session.digest !== undefined && session.algorithm === algorithm) return session.digest;
-    const kept = this.#digesters.take(uuid, algorithm, offset);
-    if (kept !== undefined) return kept.digest();
-    const digester = new Digester(algorithm);
-    for await (const chunk of digester.through(await this.#storage.open(uploadDataKey(repository, uuid)))) {
-      this.#reread += chunk.length;
-    }
-    return digester.digest();
-  }
-
   #remove(session: UploadState): Promise<void> {
-    this.#digesters.drop(session.uuid);
+    this.#hash.drop(session.uuid);
     return this.#sessions.remove(session);
   }
 

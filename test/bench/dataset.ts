@@ -11,7 +11,7 @@ import { dockerRegistry, type Site, startServer } from './server.js';
 export const KIB = 1024;
 export const MIB = 1024 * KIB;
 
-const REPOSITORY = 'bench/image';
+export const REPOSITORY = 'bench/image';
 const IMAGE_TYPE = 'application/vnd.oci.image.manifest.v1+json';
 const SMALL_LAYERS = 6;
 const TAGS = 10_000;

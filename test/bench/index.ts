@@ -1,4 +1,5 @@
-// `npm run bench`: koa-registry's standalone example and docker-registry side by side. A missed
+// `npm run bench`: koa-registry's standalone example and docker-registry side by side, and then itself
+// with logins and without. A missed
 // target is a line in the table and not an error; the exit code says only whether the bench could run.
 import { rmSync } from 'node:fs';
 import { mkdtemp, writeFile } from 'node:fs/promises';
@@ -11,8 +12,8 @@ import { MEMORY_ROW, measureMemory } from './memory.js';
 import { pinGenerator } from './pinning.js';
 import { RandomBlobs } from './push.js';
 import { formatReport, type Report } from './report.js';
-import { type Row, rows } from './rows.js';
-import { type Contender, dockerRegistry, koaRegistry, type Site, startServer } from './server.js';
+import { type Contest, contests, rows } from './rows.js';
+import { dockerRegistry, koaRegistry, type Server, type Site, startServer } from './server.js';
 
 const USAGE = `npm run bench -- [options]
 
@@ -30,7 +31,7 @@ interface Plan {
   readonly only: readonly string[];
   readonly rounds: number;
   readonly milliseconds: number;
-  readonly ours: Contender;
+  readonly control: boolean;
   readonly json: string | undefined;
 }
 
@@ -49,11 +50,16 @@ function parsePlan(): Plan | 'help' {
   if (values.help) return 'help';
   const rounds = Number(values.rounds ?? (values.quick ? 1 : 5));
   if (!Number.isInteger(rounds) || rounds < 1 || rounds > 100) throw new TypeError('--rounds: 1 to 100');
-  const ours = values.control ? { ...dockerRegistry, name: 'control' } : koaRegistry;
   const names = [...rows.map(({ name }) => name), MEMORY_ROW];
   const unknown = values.only.find((text) => !names.some((name) => contains(name, text)));
   if (unknown !== undefined) throw new TypeError(`--only: no row is named ${unknown}; rows: ${names.join('; ')}`);
-  return { only: values.only, rounds, milliseconds: values.quick ? 300 : 2000, ours, json: values.json };
+  return {
+    only: values.only,
+    rounds,
+    milliseconds: values.quick ? 300 : 2000,
+    control: values.control,
+    json: values.json,
+  };
 }
 
 const contains = (name: string, text: string) => name.toLowerCase().includes(text.toLowerCase());
@@ -61,26 +67,29 @@ const isWanted = (name: string, { only }: Plan) => only.length === 0 || only.som
 
 const progress = (message: string) => process.stderr.write(`${message}\n`);
 
-async function compareAll(wanted: readonly Row[], plan: Plan, siteOf: (name: string) => Site): Promise<Comparison[]> {
-  const [site, theirSite] = [siteOf('ours'), siteOf('theirs')];
+/** Each of ours has the data of `ours`; docker-registry has its own copy. */
+async function compareAll(
+  wanted: readonly Contest[],
+  plan: Plan,
+  siteOf: (name: string) => Site,
+): Promise<Comparison[]> {
   const largeBlobs = new RandomBlobs(LARGE_BYTES);
   progress('preparing the data');
-  const image = await prepareImage(theirSite, site, largeBlobs);
-  const stage = { image, largeBlobs, milliseconds: plan.milliseconds, signal: site.signal };
+  const image = await prepareImage(siteOf('theirs'), siteOf('ours'), largeBlobs);
+  const stage = { image, largeBlobs, milliseconds: plan.milliseconds, signal: siteOf('ours').signal };
   const comparisons: Comparison[] = [];
-  const ours = await startServer(plan.ours, site);
-  try {
-    const theirs = await startServer(dockerRegistry, theirSite);
+  for (const { ours, theirs, rows } of wanted) {
+    const servers: Server[] = [];
     try {
-      for (const row of wanted) {
+      servers.push(await startServer(ours, siteOf('ours')));
+      servers.push(await startServer(theirs, siteOf(theirs === dockerRegistry ? 'theirs' : 'ours')));
+      for (const row of rows) {
         progress(`measuring ${row.name}`);
-        comparisons.push(await compare(row, [ours, theirs], stage, plan.rounds));
+        comparisons.push(await compare(row, servers as [Server, Server], stage, plan.rounds));
       }
     } finally {
-      await theirs.stop();
+      for (const server of servers.reverse()) await server.stop();
     }
-  } finally {
-    await ours.stop();
   }
   return comparisons;
 }
@@ -91,9 +100,17 @@ async function bench(plan: Plan, signal: AbortSignal): Promise<Report> {
   const siteOf = (name: string): Site => ({ folder: join(folder, name), placement, signal });
   const { rounds } = plan;
   try {
-    const wanted = rows.filter((row) => isWanted(row.name, plan));
+    const wanted = contests
+      .map((contest) => ({
+        ...contest,
+        ours: plan.control && contest.theirs === dockerRegistry ? { ...dockerRegistry, name: 'control' } : contest.ours,
+        rows: contest.rows.filter((row) => isWanted(row.name, plan)),
+      }))
+      .filter((contest) => contest.rows.length > 0);
     const comparisons = wanted.length === 0 ? [] : await compareAll(wanted, plan, siteOf);
-    const memory = isWanted(MEMORY_ROW, plan) ? await measureMemory(plan.ours, siteOf('memory')) : undefined;
+    const memory = isWanted(MEMORY_ROW, plan)
+      ? await measureMemory(plan.control ? dockerRegistry : koaRegistry, siteOf('memory'))
+      : undefined;
     return { node: process.version, placement: placement ?? 'unpinned', rounds, comparisons, memory };
   } finally {
     rmSync(folder, { recursive: true, force: true });

@@ -23,8 +23,10 @@ const verdict = (met: boolean) => (met ? 'yes' : 'NO');
 /** Renders the table, with remarks below it. */
 export function formatReport({ comparisons, memory, placement, rounds }: Report): string {
   const parts = [placementLine(placement, rounds)];
-  const [first] = comparisons;
-  if (first !== undefined) parts.push(comparisonTable(comparisons, first.ours.server, first.theirs.server));
+  for (const name of new Set(comparisons.map(pairName))) {
+    const table = comparisons.filter((row) => pairName(row) === name);
+    parts.push(comparisonTable(table, name));
+  }
   if (memory !== undefined) parts.push(memoryLine(memory));
   const remarks = comparisons.flatMap((row) =>
     [...row.remarks, ...generatorRemarks(row)].map((text) => `${row.name}: ${text}`),
@@ -41,13 +43,29 @@ function placementLine(placement: Report['placement'], rounds: number): string {
   return `${where}; medians of ${rounds} rounds`;
 }
 
+/** Each two servers have a table of their own. */
+function pairName({ ours, theirs }: Comparison): string {
+  return `${ours.server} / ${theirs.server}`;
+}
+
 /** The figures of both servers in one cell, ours first. */
 function pair({ ours, theirs }: Comparison, figure: (outcome: Outcome) => string): string {
   return `${figure(ours)} / ${figure(theirs)}`;
 }
 
-function comparisonTable(comparisons: readonly Comparison[], ours: string, theirs: string): string {
-  const header = ['', 'unit', ours, theirs, 'ratio', 'target', 'met', 'p50 ms', 'p99 ms', 'server busy', 'load busy'];
+function comparisonTable(comparisons: readonly Comparison[], names: string): string {
+  const header = [
+    '',
+    'unit',
+    ...names.split(' / '),
+    'ratio',
+    'target',
+    'met',
+    'p50 ms',
+    'p99 ms',
+    'server busy',
+    'load busy',
+  ];
   const lines = comparisons.map((row) => [
     row.name,
     row.unit,

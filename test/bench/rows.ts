@@ -7,9 +7,10 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Connection, request } from './connection.js';
 import { type Image, tagAt } from './dataset.js';
+import { withHtpasswd, withToken } from './guarded.js';
 import { measureLoad, type Sample, timed } from './load.js';
 import { type Blob, pushBlob, type RandomBlobs } from './push.js';
-import type { Server } from './server.js';
+import { type Contender, dockerRegistry, koaRegistry, type Server } from './server.js';
 
 /** What a row may use. */
 export interface Stage {
@@ -51,11 +52,16 @@ interface Question {
 }
 
 function ask({ method = 'GET', path, length, connections = CONNECTIONS }: Question): Row['measure'] {
-  return ({ origin }, { image, milliseconds, signal }) => {
-    const question = request(method, `/v2/${image.repository}/${path(image)}`, { Accept: ACCEPT });
+  return ({ origin, headers }, { image, milliseconds, signal }) => {
+    const question = request(method, `/v2/${image.repository}/${path(image)}`, { Accept: ACCEPT, ...headers });
     return measureLoad(origin, { request: question, length: length?.(image), connections, milliseconds }, signal);
   };
 }
+
+const manifestByDigest = ask({
+  path: ({ manifest }) => `manifests/${manifest.digest}`,
+  length: ({ manifest }) => manifest.size,
+});
 
 const TAGS_PAGE = `tags/list?n=100&last=${tagAt(4999)}`;
 
@@ -102,7 +108,7 @@ async function removePushed(root: string, repository: string, blobs: readonly Bl
   }
 }
 
-export const rows: readonly Row[] = [
+const againstDistribution: readonly Row[] = [
   {
     name: 'manifest GET by tag',
     unit: 'requests/s',
@@ -113,7 +119,7 @@ export const rows: readonly Row[] = [
     name: 'manifest GET by digest',
     unit: 'requests/s',
     target: 8,
-    measure: ask({ path: ({ manifest }) => `manifests/${manifest.digest}`, length: ({ manifest }) => manifest.size }),
+    measure: manifestByDigest,
   },
   {
     name: 'blob HEAD',
@@ -142,3 +148,24 @@ export const rows: readonly Row[] = [
     remark: countTags,
   },
 ];
+
+/** What is measured of which two. */
+export interface Contest {
+  readonly ours: Contender;
+  readonly theirs: Contender;
+  readonly rows: readonly Row[];
+}
+
+/** A login that was seen before may cost a quarter more. */
+const withLogin = (how: string): readonly Row[] => [
+  { name: `manifest GET by digest, ${how}`, unit: 'requests/s', target: 1 / 1.25, measure: manifestByDigest },
+];
+
+export const contests: readonly Contest[] = [
+  { ours: koaRegistry, theirs: dockerRegistry, rows: againstDistribution },
+  { ours: withHtpasswd, theirs: koaRegistry, rows: withLogin('htpasswd') },
+  { ours: withToken, theirs: koaRegistry, rows: withLogin('token') },
+];
+
+/** Every row of every contest. */
+export const rows: readonly Row[] = contests.flatMap((contest) => contest.rows);

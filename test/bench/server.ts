@@ -24,6 +24,8 @@ export interface Contender {
 interface Launch {
   readonly command: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** What every request has to say, such as who sends it. */
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 const STANDALONE = fileURLToPath(new URL('../../examples/standalone/server.js', import.meta.url));
@@ -68,6 +70,7 @@ export interface Server {
   /** Its root directory: what is in there may be removed behind its back. */
   readonly root: string;
   readonly pid: number;
+  readonly headers: Readonly<Record<string, string>>;
   stop(): Promise<void>;
 }
 
@@ -96,13 +99,13 @@ export async function startServer(contender: Contender, site: Site): Promise<Ser
   };
   try {
     await once(child, 'spawn');
-    await untilReady(child, origin, site.signal);
+    await untilReady(child, origin, launch.headers ?? {}, site.signal);
   } catch (cause) {
     await stop();
     site.signal.throwIfAborted();
     throw new Error(`${contender.name} does not start\n${await readFile(log, 'utf8')}`, { cause });
   }
-  return { name: contender.name, origin, root, pid: child.pid ?? 0, stop };
+  return { name: contender.name, origin, root, pid: child.pid ?? 0, headers: launch.headers ?? {}, stop };
 }
 
 function spawnLogged(command: readonly string[], env: Readonly<Record<string, string>>, log: string): ChildProcess {
@@ -125,10 +128,15 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-async function untilReady(child: ChildProcess, origin: URL, signal: AbortSignal): Promise<void> {
+async function untilReady(
+  child: ChildProcess,
+  origin: URL,
+  headers: Server['headers'],
+  signal: AbortSignal,
+): Promise<void> {
   for (let attempt = 0; attempt < START_ATTEMPTS; attempt++) {
     if (hasEnded(child)) throw new Error(`it ended with ${child.exitCode ?? child.signalCode}`);
-    const answer = await fetch(new URL('/v2/', origin), { signal }).catch(() => undefined);
+    const answer = await fetch(new URL('/v2/', origin), { headers, signal }).catch(() => undefined);
     await answer?.arrayBuffer();
     if (answer?.ok) return;
     await sleep(START_INTERVAL_MS, undefined, { signal });

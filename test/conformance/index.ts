@@ -1,2 +1,3 @@
 // `koa-registry/conformance`: the suites that check a plugin against its contract, one for each kind.
+export * from './auth.js';
 export * from './storage.js';

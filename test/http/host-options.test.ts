@@ -2,10 +2,12 @@
 import assert from 'node:assert/strict';
 import { request } from 'node:http';
 import {
+  basicChallenge,
   definePlugin,
   digestOf,
   OCI_CONFIG,
   OCI_IMAGE,
+  OptionsError,
   RegistryError,
   type RegistryOptions,
   registry,
@@ -15,6 +17,7 @@ import { test } from 'uvu';
 import { z } from 'zod';
 import { resolveOptions } from '../../lib/options.js';
 import { MemoryDescriptorCache } from '../../lib/services/memory-descriptor-cache.js';
+import { basic, password } from '../support/credentials.js';
 import { RegistryClient } from '../support/registry-client.js';
 import { type Host, memoryDriver, recordingLogger, storageOf, withHost } from './host-service.js';
 
@@ -29,6 +32,8 @@ type Observe = (host: Host) => Promise<unknown>;
 interface Row {
   readonly path: string;
   readonly options: Partial<RegistryOptions>;
+  /** What there has to be in either case, so that anything is seen. */
+  readonly given?: Partial<RegistryOptions>;
   /** What is seen without the option and with it. */
   readonly observe: Observe;
   readonly expected: readonly [without: unknown, with_: unknown];
@@ -97,6 +102,32 @@ const auth = definePlugin({
     },
   }),
 });
+/** What the second of two guesses is told. */
+const guessTwice = async ({ url }: Host) => {
+  await fetch(`${url}/v2/`, { headers: basic('alice', password('wrong')) });
+  return fetch(`${url}/v2/`, { headers: basic('alice', password('wrong')) });
+};
+const statusOfGuess: Observe = async (host) => (await guessTwice(host)).status;
+/** In how many minutes a guess may be repeated. */
+const pauseOfGuess: Observe = async (host) =>
+  Math.ceil(Number((await guessTwice(host)).headers.get('Retry-After')) / 60);
+
+/** Knows nobody. */
+const wary = definePlugin({
+  kind: 'auth',
+  name: 'wary',
+  options: NONE,
+  create: () => ({
+    authorize: () => {
+      throw basicChallenge('nobody');
+    },
+  }),
+});
+const guessing = (failedLogins: RegistryOptions['failedLogins']) => ({
+  auth: wary(),
+  failedLogins: { delay: 0, ...failedLogins },
+});
+
 const format = definePlugin({
   kind: 'format',
   name: 'mine',
@@ -158,6 +189,9 @@ const ROWS: readonly Row[] = [
   { path: 'prefix', options: { prefix: '/portal/' }, observe: status('/portal/v2/'), expected: [404, 200] },
   { path: 'cache', options: { cache: cache() }, observe: status(`/v2/a/blobs/${DIGEST}`, { method: 'HEAD' }), expected: [404, 200] },
   { path: 'auth', options: { auth: auth() }, observe: status('/v2/'), expected: [200, 403] },
+  { path: 'failedLogins.enabled', given: guessing({ limit: 1 }), options: guessing({ limit: 1, enabled: false }), observe: statusOfGuess, expected: [429, 401] },
+  { path: 'failedLogins.limit', given: guessing({}), options: guessing({ limit: 1 }), observe: statusOfGuess, expected: [401, 429] },
+  { path: 'failedLogins.window', given: guessing({ limit: 1 }), options: guessing({ limit: 1, window: '1m' }), observe: pauseOfGuess, expected: [15, 1] },
   { path: 'layer', options: { layer: layer() }, observe: pullPushed, expected: [200, 307] },
   { path: 'formats', options: { formats: [format()] }, observe: status('/v2/a/manifests/b', pushManifest({ mediaType: 'application/vnd.mine+json' }, 'application/vnd.mine+json')), expected: [400, 201] },
   { path: 'delete.enabled', options: { delete: { enabled: true } }, observe: status('/v2/a/manifests/b', { method: 'DELETE' }), expected: [405, 404] },
@@ -177,12 +211,12 @@ const ROWS: readonly Row[] = [
 ];
 
 /** Seen in other ways than by two answers. */
-const ELSEWHERE = ['logger', 'http.bodyTimeout'];
+const ELSEWHERE = ['logger', 'http.bodyTimeout', 'failedLogins.delay', 'failedLogins.maxDelay'];
 
-for (const { path, options, observe, expected } of ROWS) {
+for (const { path, options, given = {}, observe, expected } of ROWS) {
   test(`${path} changes what is answered`, async () => {
-    for (const [index, given] of [{}, options].entries()) {
-      await withHost({ options: given }, async (host) => assert.deepEqual(await observe(host), expected[index]));
+    for (const [index, tried] of [given, options].entries()) {
+      await withHost({ options: tried }, async (host) => assert.deepEqual(await observe(host), expected[index]));
     }
   });
 }
@@ -192,6 +226,44 @@ test('http.bodyTimeout ends a request whose client sends nothing', async () => {
     assert.equal(await stall(host), 408);
   });
   assert.equal(resolveOptions({ storage: memory() }).http.bodyTimeout, 60_000);
+});
+
+/** Timers may be early by a fraction of a millisecond. */
+const EARLY = 2;
+
+test('failedLogins.delay holds back the answer to a wrong password, and failedLogins.maxDelay bounds that', async () => {
+  for (const [failedLogins, least] of [
+    [{ delay: 40 }, 40 + 80],
+    [{ delay: '9s', maxDelay: 30 }, 30 + 30],
+  ] as const) {
+    await withHost({ options: guessing(failedLogins) }, async (host) => {
+      const started = performance.now();
+      assert.equal(await statusOfGuess(host), 401);
+      assert.ok(performance.now() - started >= least - 2 * EARLY);
+    });
+  }
+  const { failedLogins } = resolveOptions({ storage: memory() });
+  assert.deepEqual(failedLogins, { enabled: true, delay: 200, maxDelay: 5_000, limit: 20, window: 900_000 });
+});
+
+test('failedLogins has bounds', () => {
+  for (const [key, value] of [
+    ['delay', -1],
+    ['delay', 'soon'],
+    ['maxDelay', '11s'],
+    ['limit', 0],
+    ['limit', 1.5],
+    ['window', 999],
+    ['enabled', 'no'],
+    ['delai', 1],
+  ] as const) {
+    const wrong = { storage: memory(), failedLogins: { [key]: value } } as RegistryOptions;
+    assert.throws(
+      () => registry(wrong),
+      (error) => error instanceof OptionsError && error.problems[0]?.path === `failedLogins.${key}`,
+      `${key}: ${value}`,
+    );
+  }
 });
 
 test('logger takes what the registry has to say', async () => {

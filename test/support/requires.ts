@@ -1,6 +1,7 @@
 // Tests that need a program beside Node: they run wherever it is installed, are skipped by name where
 // it is not, and fail where it is not although it has to be (CI).
 import { accessSync, constants, statSync } from 'node:fs';
+import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { suite, type Test } from 'uvu';
 
@@ -11,7 +12,10 @@ const INSTALL = {
   'docker-registry': 'apt-get install docker-registry',
   nginx: 'apt-get install nginx-light',
   'redis-server': 'apt-get install redis-server',
+  openssl: 'apt-get install openssl',
   taskset: 'apt-get install util-linux',
+  versitygw: 'go install github.com/versity/versitygw/cmd/versitygw@latest',
+  'fake-gcs-server': 'go install github.com/fsouza/fake-gcs-server@latest',
 } as const satisfies Record<string, string>;
 
 /** A program that a test may need. */
@@ -20,10 +24,20 @@ export type Program = keyof typeof INSTALL;
 /** Servers live here, where the PATH of an ordinary user does not lead. */
 const SYSTEM_FOLDERS = ['/usr/local/sbin', '/usr/sbin'];
 
+/** `go install` puts programs here, where no PATH has to lead either. */
+function goFolders(): string[] {
+  const { GOBIN = '', GOPATH = '' } = process.env;
+  const workspaces = [...GOPATH.split(delimiter), join(homedir(), 'go')].filter((folder) => folder !== '');
+  return [GOBIN, ...workspaces.map((folder) => join(folder, 'bin'))];
+}
+
 /** The path of an installed program, or `undefined`. */
 export function findProgram(program: Program): string | undefined {
-  const folders = (process.env.PATH ?? '').split(delimiter).filter((folder) => folder !== '');
-  return [...folders, ...SYSTEM_FOLDERS].map((folder) => join(folder, program)).find(isExecutable);
+  const folders = [...(process.env.PATH ?? '').split(delimiter), ...SYSTEM_FOLDERS, ...goFolders()];
+  return folders
+    .filter((folder) => folder !== '')
+    .map((folder) => join(folder, program))
+    .find(isExecutable);
 }
 
 function isExecutable(file: string): boolean {
@@ -58,6 +72,16 @@ export function suiteNeeding(name: string, programs: readonly Program[]): Test {
 export function skip(test: Test, suiteName: string, testName: string, reason: string): void {
   process.stdout.write(`SKIPPED ${suiteName}: ${testName}: ${reason}\n`);
   test.skip(testName);
+}
+
+/** Registers the tests of a published suite, and announces by name and reason those that it skips. */
+export function announcing(test: Test, suiteName: string) {
+  const register = (name: string, body: () => Promise<void>) => test(name, body);
+  const announce = (name: string) => {
+    process.stdout.write(`SKIPPED ${suiteName}: ${name}\n`);
+    test.skip(name);
+  };
+  return Object.assign(register, { skip: announce });
 }
 
 function failing(test: Test, reason: string): Test {

@@ -1,12 +1,23 @@
 // What must compile and what must not: `tsc` is the test, and an unused `@ts-expect-error` its failure.
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { z } from 'zod';
-import type { Contracts, LayerHandler, StorageDriver } from '../../lib/contracts/index.js';
+import type {
+  AccessRequest,
+  AuthHandler,
+  Contracts,
+  Grant,
+  LayerHandler,
+  StorageDriver,
+} from '../../lib/contracts/index.js';
+import { Challenge, RegistryError } from '../../lib/errors.js';
+import { parseCredentials } from '../../lib/model/index.js';
 import type { RegistryOptions } from '../../lib/options.js';
 import {
+  basicChallenge,
   definePlugin,
   duration,
   fromConfig,
+  grantIf,
   Lifecycle,
   type Plugin,
   pluginOf,
@@ -50,6 +61,25 @@ const other = definePlugin({
   create: ({ url }) => (url.href === '' ? handler : Promise.resolve(handler)),
 });
 
+const allowing = definePlugin({
+  kind: 'auth',
+  name: 'allowing',
+  options: z.strictObject({ handler: pluginOf('auth'), layers: z.array(pluginOf('layer')).default([]) }),
+  create: async ({ handler: inner, layers }, { start }) => {
+    const started: AuthHandler = await start(inner);
+    const [first]: LayerHandler[] = await Promise.all(layers.map((plugin) => start(plugin)));
+    // @ts-expect-error  what is started is of its plugin's kind
+    const wrong: StorageDriver = await start(inner);
+    // @ts-expect-error  a factory is no plugin
+    void [first, wrong, start(gcs)];
+    return {
+      check: async () => started.check?.(),
+      authorize: (request) => started.authorize(request),
+    };
+  },
+});
+declare const access: AccessRequest;
+
 /** Never run: only compiled. */
 export async function mustCompile(): Promise<void> {
   gcs({ bucket: 'x' });
@@ -70,6 +100,17 @@ export async function mustCompile(): Promise<void> {
   const driverOfSet: StorageDriver = instances.storage;
   const layerOfSet: LayerHandler | undefined = instances.layer;
   const mediaTypes: readonly string[] | undefined = instances.formats[0]?.mediaTypes;
+  const auth: Plugin<'auth'> = allowing({ handler: allowing({ handler: null as never, layers: [cdn()] }) });
+  const grant: Grant = await grantIf(access, { name: 'alice', groups: ['ops'] }, ({ action }) => action === 'pull');
+  const nobody: Grant = await grantIf(access, undefined, async () => true);
+  const credentials = parseCredentials(access.ctx.headers.authorization);
+  const said: string | undefined = credentials?.scheme === 'basic' ? credentials.password : undefined;
+  const refusals: RegistryError[] = [
+    basicChallenge('Registry'),
+    new Challenge(['Basic realm="a"', 'Bearer realm="b"'], undefined, { error: 'invalid_token', actor: grant.actor }),
+    new RegistryError('DENIED', { missing: grant.granted }, { actor: grant.actor }),
+  ];
+  void [auth, nobody, said, refusals];
   const options: RegistryOptions = fromConfig({}, [gcs, cdn, other]);
   void [options, started, unknown, schema, driverOfSet, layerOfSet, mediaTypes];
 }
@@ -117,5 +158,16 @@ export function mustNotCompile(): void {
     // @ts-expect-error  what is created must be what the extension point asks for
     create: () => handler,
   });
-  void [layer, storage, uncalled, wrong];
+  // @ts-expect-error  a storage plugin is no auth handler
+  allowing({ handler: gcs({ bucket: 'x' }) });
+  // @ts-expect-error  one of several is none either
+  allowing({ handler: allowing({ handler: null as never }), layers: [cdn(), gcs({ bucket: 'x' })] });
+  // @ts-expect-error  RFC 6750 knows no such error
+  basicChallenge('Registry', { error: 'wrong_password' });
+  const credentials = parseCredentials('Basic Og==');
+  // @ts-expect-error  nobody, or a token, has no password
+  void credentials?.password;
+  // @ts-expect-error  a grant names what of the optional scopes is granted
+  const grant: Grant = { actor: { name: 'alice' } };
+  void [layer, storage, uncalled, wrong, grant];
 }

@@ -21,7 +21,18 @@ interface Rule {
   readonly types?: readonly string[];
 }
 
-const CORE = ['contracts', 'errors', 'health', 'http', 'model', 'object-storage', 'options', 'plugin', 'registry', 'services'];
+const CORE = [
+  'contracts',
+  'errors',
+  'health',
+  'http',
+  'model',
+  'object-storage',
+  'options',
+  'plugin',
+  'registry',
+  'services',
+];
 const DOMAIN = ['contracts', 'errors', 'model'];
 
 /** Who may import whom, by the first name below `lib`. */
@@ -35,7 +46,7 @@ const RULES: Readonly<Record<string, Rule>> = {
     types: ['@standard-schema/spec'],
   },
   'object-storage': { core: DOMAIN, packages: ['node:*'] },
-  services: { core: DOMAIN, packages: ['lru-cache', 'node:*'] },
+  services: { core: DOMAIN, packages: ['hash-wasm', 'lru-cache', 'node:*'] },
   http: {
     core: ['services', ...DOMAIN],
     packages: ['@koa/router', 'koa-compose', 'raw-body', 'node:*'],

@@ -1,17 +1,25 @@
 // The auth step: what a handler is asked, and what becomes of its answers.
 import assert from 'node:assert/strict';
+import { inspect } from 'node:util';
 import {
   type AccessRequest,
   type AuthHandler,
+  bearerChallenge,
   Challenge,
+  DriverError,
   definePlugin,
   formatScopes,
+  grantIf,
   parseScopes,
   RegistryError,
+  type StorageDriver,
   sameScope,
 } from 'koa-registry';
 import { z } from 'zod';
 import { digestOf, index, NOWHERE, pushBlob, pushManifest } from '../../support/content.js';
+import { basic, password } from '../../support/credentials.js';
+import type { Answer } from '../../support/http-client.js';
+import { type LogLine, type OpenRegistry, startStorage } from '../../support/registry.js';
 import { answered, empty, json, refused } from './answers.js';
 import type { Suite } from './index.js';
 
@@ -58,6 +66,18 @@ const NEEDS: readonly (readonly [request: string, required: string, optional?: s
   ['GET /v2/a/b/tags/list', 'repository:a/b:pull'],
   [`GET /v2/a/b/referrers/${NOWHERE}`, 'repository:a/b:pull'],
 ];
+
+/** The one line of the log with this message. */
+function lineOf(at: OpenRegistry, message: string): LogLine {
+  const [line, ...others] = at.log.filter((each) => each.message === message);
+  assert.deepEqual(others, []);
+  return line ?? assert.fail(`nothing was logged of "${message}"`);
+}
+
+/** All that a client gets to see. */
+function told({ headers, body }: Answer): string {
+  return JSON.stringify(headers) + body.toString('utf8');
+}
 
 export const authSuite: Suite = (test, open) => {
   test('a handler is asked once a request, for what the route needs', async () => {
@@ -186,6 +206,79 @@ export const authSuite: Suite = (test, open) => {
     assert.ok(!answer.body.includes('password'));
     assert.deepEqual(at.errors, [failure]);
     assert.ok(at.log.some(({ level, fields }) => level === 'error' && fields.err === failure));
+  });
+
+  test('the log of a request says who made it, also where it is refused or fails', async () => {
+    const away = () => Promise.reject<never>(new DriverError('unavailable', '', { cause: new Error('away') }));
+    const driver: StorageDriver = { ...(await startStorage()), stat: away, get: away };
+    const authorize = () => ({ actor: { name: 'alice', groups: ['ops'] }, granted: [] });
+    const answers: Answer[] = [];
+    const well = await open({ auth: asking({ authorize }) });
+    answers.push(await well.send('GET', '/v2/a/tags/list'));
+    refused(answers[0] as Answer, 404, 'NAME_UNKNOWN');
+    const ill = await open({ auth: asking({ authorize }), driver });
+    answers.push(await ill.send('GET', `/v2/a/blobs/${NOWHERE}`));
+    refused(answers[1] as Answer, 503, 'UNAVAILABLE');
+    const [refusal, failure] = [lineOf(well, 'request refused'), lineOf(ill, 'backend unavailable')];
+    assert.deepEqual([refusal.level, refusal.fields.actor], ['debug', 'alice']);
+    assert.deepEqual([failure.level, failure.fields.actor], ['error', 'alice']);
+    for (const answer of answers) assert.ok(!told(answer).includes('alice'));
+  });
+
+  test('the log says who is DENIED, and the answer does not', async () => {
+    const authorize = (request: AccessRequest) =>
+      grantIf(request, { name: 'mallory' }, ({ action }) => action === 'pull');
+    const at = await open({ auth: asking({ authorize }) });
+    const answer = await at.send('POST', '/v2/a/blobs/uploads/');
+    const [only] = refused(answer, 403, 'DENIED');
+    assert.deepEqual(only?.detail, { missing: [{ type: 'repository', name: 'a', action: 'push' }] });
+    assert.ok(!told(answer).includes('mallory'));
+    const { level, fields } = lineOf(at, 'request refused');
+    assert.deepEqual([level, fields.actor, fields.code, fields.status], ['debug', 'mallory', 'DENIED', 403]);
+    assert.deepEqual(await at.keys(), []);
+  });
+
+  test('a caller whom nobody knows has no name in the log', async () => {
+    const at = await open({ auth: byHeader });
+    refused(await at.send('GET', '/v2/'), 401, 'UNAUTHORIZED');
+    refused(await at.send('GET', '/v2/a/tags/list', scopes('')), 403, 'DENIED');
+    refused(await at.send('GET', '/v2/a/tags/list', scopes('repository:a:pull')), 404, 'NAME_UNKNOWN');
+    const refusals = at.log.filter(({ message }) => message === 'request refused');
+    assert.equal(refusals.length, 3);
+    for (const { fields } of refusals) assert.ok(!('actor' in fields));
+  });
+
+  test('what was wrong with a token is told in the challenge, and its actor in the log alone', async () => {
+    for (const error of ['invalid_token', 'insufficient_scope'] as const) {
+      const authorize = ({ required }: AccessRequest) => {
+        throw bearerChallenge(
+          { realm: 'https://auth.example/token', service: 'r', scopes: required },
+          { error, actor: { name: 'alice' }, cause: new Error('the reason') },
+        );
+      };
+      const at = await open({ auth: asking({ authorize }) });
+      const answer = await at.send('POST', '/v2/a/blobs/uploads/', { headers: { Authorization: 'Bearer canary' } });
+      refused(answer, 401, 'UNAUTHORIZED');
+      assert.equal(
+        answer.headers['www-authenticate'],
+        `Bearer realm="https://auth.example/token",service="r",scope="repository:a:pull,push",error="${error}"`,
+      );
+      assert.ok(!/alice|reason/.test(told(answer)));
+      assert.equal(lineOf(at, 'request refused').fields.actor, 'alice');
+      assert.ok(!inspect(at.log, { depth: 10 }).includes('canary'));
+    }
+  });
+
+  test('an outage of what the handler asks is 503, and no challenge', async () => {
+    const authorize = () =>
+      Promise.reject(new RegistryError('UNAVAILABLE', undefined, { cause: new Error('ldap is away') }));
+    const at = await open({ auth: asking({ authorize }) });
+    const answer = await at.send('GET', '/v2/', { headers: basic('alice', password('of an outage')) });
+    refused(answer, 503, 'UNAVAILABLE');
+    assert.equal(answer.headers['www-authenticate'], undefined);
+    assert.match(String(answer.headers['retry-after']), /^\d+$/);
+    assert.ok(!told(answer).includes('ldap'));
+    assert.equal(lineOf(at, 'backend unavailable').level, 'error');
   });
 
   test('a registry without a handler says in the log that it is open to all', async () => {
