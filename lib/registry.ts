@@ -109,6 +109,16 @@ class Backend {
   }
 }
 
+/** Nothing else may be left that keeps the process alive; whoever waits for this does not want it to end. */
+async function whileAwake(work: Promise<unknown>): Promise<void> {
+  const awake = setInterval(() => undefined, 60_000);
+  try {
+    await work;
+  } finally {
+    clearInterval(awake);
+  }
+}
+
 /**
  * A container registry as a Koa middleware (Docker Registry HTTP API V2, OCI Distribution 1.1).
  *
@@ -134,7 +144,7 @@ export function registry(options: RegistryOptions): Registry {
     resolved.prefix,
   );
   return Object.defineProperties(middleware, {
-    ready: { value: async () => void (await backend.lifecycle.ready()) },
+    ready: { value: () => whileAwake(backend.lifecycle.ready()) },
     health: {
       value: () => {
         // Whoever sends requests only to what is healthy would otherwise wait for the first one for ever.

@@ -3,7 +3,7 @@ import { type Credentials, grantIf, type Plugin, parseCredentials, type Scope } 
 import { host } from 'koa-registry/plugins/auth/host';
 import type { PersonalTokens } from './tokens.js';
 
-/** Everybody may pull everything and see what there is; what is below somebody's name is theirs. */
+/** Everybody who is logged in may pull everything and see what there is; what is below somebody's name is theirs. */
 function may(user: string, { type, name, action }: Scope): boolean {
   return type === 'registry' || action === 'pull' || name.startsWith(`${user}/`);
 }

@@ -1,6 +1,6 @@
 // A company's portal with a registry in it: people log in with a browser, look at the images there, and
-// make themselves a personal token for docker, podman or skopeo. Everybody may pull everything; push
-// and delete below `<name>/…` may only the person of that name.
+// make themselves a personal token for docker, podman or skopeo. Everybody who is logged in may pull
+// everything; push and delete below `<name>/…` may only the person of that name.
 //
 //   npm run build && node dist/examples/portal/server.js
 //

@@ -70,7 +70,7 @@ export class Users {
 function compile(written: z.output<typeof rights>): User['may'] {
   const allowed = Object.entries(written).map(([resource, actions]) => {
     const [type = '', ...glob] = resource.split(':');
-    return { type, matches: picomatch(glob.join(':')), actions };
+    return { type, matches: picomatch(glob.join(':'), { strictSlashes: true }), actions };
   });
   return ({ type, name, action }) =>
     allowed.some((right) => right.type === type && right.actions.includes(action) && right.matches(name));

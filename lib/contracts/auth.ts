@@ -2,7 +2,10 @@
 import type { Context } from 'koa';
 import type { Scope } from '../model/scope.js';
 
-/** What a request wants to do, as scopes. */
+/**
+ * What a request wants to do, as scopes. Handlers that ask others pass it on as it is, or name its
+ * members one by one: the signal is made when it is asked for, and a spread (`...request`) loses it.
+ */
 export interface AccessRequest {
   /** Without all of these the request is refused. Empty for `GET /v2/`, which asks only who the caller is. */
   readonly required: readonly Scope[];

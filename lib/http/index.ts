@@ -35,7 +35,8 @@ const route: Step = (call, next) => {
 
 const allow: Step = async (call, next) => {
   if (call.route === undefined) return;
-  await authorize(call, call.route);
+  const authorized = authorize(call, call.route);
+  if (authorized !== undefined) await authorized;
   permit(call, call.route);
   await next();
 };

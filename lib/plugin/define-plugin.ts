@@ -1,8 +1,10 @@
 // What a plugin is: a schema and a factory. Making one does no I/O; the registry starts it.
+import { inspect } from 'node:util';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type { Contracts, Logger, PluginKind } from '../contracts/index.js';
 import { cloneOptions, freezeOptions } from './clone-options.js';
 import { CONTRACT_MEMBERS } from './contract-members.js';
+import { redact } from './secrets.js';
 
 /** What a plugin gets from the registry that starts it. */
 export interface PluginHost {
@@ -72,6 +74,16 @@ class BoundPlugin<K extends PluginKind> implements Plugin<K> {
     this.options = freezeOptions(cloneOptions(options === undefined ? {} : options));
     this.definition = definition;
     Object.freeze(this);
+  }
+
+  /** What a log shows of it: no secret. */
+  toJSON() {
+    const { kind, name, definition, options } = this;
+    return { kind, name, options: redact(definition.options, options) };
+  }
+
+  [inspect.custom]() {
+    return this.toJSON();
   }
 }
 

@@ -1,63 +1,26 @@
-// Slows down and then refuses whoever guesses passwords: counts failed logins by who was meant and
-// where they came from, in this process, and lets those through who have lately proved themselves.
-import { createHash, randomBytes } from 'node:crypto';
+// Slows down and then refuses whoever guesses passwords, in this process, and lets those through who
+// have lately proved themselves.
+import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LRUCache } from 'lru-cache';
-import type { Logger } from '../contracts/index.js';
 import { RegistryError } from '../errors.js';
+import { type FailedLoginLimits, type Login, LoginTallies, leave, type Tallies } from './login-tallies.js';
+import { saltedDigest } from './salted-digest.js';
 
-/** Durations are milliseconds. */
-export interface FailedLoginLimits {
-  /** How long the answer to the first failure is held back; it doubles with each. */
-  readonly delay: number;
-  readonly maxDelay: number;
-  /** After so many failures logins are refused. */
-  readonly limit: number;
-  /** For how long failures are remembered after the last one. */
-  readonly window: number;
-}
+export type { FailedLoginLimits, Login } from './login-tallies.js';
 
-/** A login with a password. */
-export interface Login {
-  /** Who it claims to be. */
-  readonly actor: string;
-  /** Where it comes from. */
-  readonly address: string;
-  /** All that was sent as proof. */
-  readonly proof: string;
-  /** Ends the waiting when the client goes away. */
-  readonly signal: AbortSignal;
-  readonly log: Logger;
-}
-
-/** What is known of one actor at one address. */
-interface Failures {
-  count: number;
-  /** When they are forgotten, in milliseconds since 1970. */
-  until: number;
-  /** Logins that are being verified. */
-  trying: number;
-  readonly waiting: Set<() => void>;
-}
-
-/** How many actors, and how many proofs, are remembered; beyond that the least recent are forgotten. */
+/** How many proofs are remembered; beyond that the least recent are forgotten. */
 const REMEMBERED = 10_000;
 
-/** A millisecond that doubles more often is longer than any delay, and at last no number. */
-const MOST_DOUBLINGS = 30;
-
 export class FailedLogins {
-  readonly #limits: FailedLoginLimits;
-  readonly #clock: () => number;
-  readonly #failures = new LRUCache<string, Failures>({ max: REMEMBERED });
+  readonly #tallies: LoginTallies;
   /** What was accepted: somebody else's wrong password must not lock out who has the right one. */
   readonly #proven: LRUCache<string, true>;
   /** Makes a digest of a password worthless outside of this process. */
-  readonly #salt = randomBytes(32);
+  readonly #salt = randomBytes(32).toString('hex');
 
   constructor(limits: FailedLoginLimits, clock: () => number) {
-    this.#limits = limits;
-    this.#clock = clock;
+    this.#tallies = new LoginTallies(limits, clock);
     this.#proven = new LRUCache({
       max: REMEMBERED,
       ttl: limits.window,
@@ -71,94 +34,79 @@ export class FailedLogins {
    * Runs `verify`, unless too many have failed. Many at once wait for each other where otherwise more
    * could fail than the limit allows.
    *
+   * @param proof all that was sent as proof, and from where: what is right may be guessed elsewhere.
+   * @param read who it claims to be; asked only where the proof was not right lately. `undefined` where nobody
+   *   is claimed to be anybody, and then nothing is counted.
    * @param failed whether what `verify` threw says that the proof is wrong.
    * @throws RegistryError `TOOMANYREQUESTS`, with `Retry-After`, past the limit.
    * @throws whatever `verify` throws; later, where the proof is wrong.
    */
-  async attempt<T>(login: Login, verify: () => Promise<T> | T, failed: (error: unknown) => boolean): Promise<T> {
-    const proof = this.#digest(login.proof);
-    const failures = this.#proven.get(proof) === true ? undefined : await this.#enter(login);
-    let failure: { readonly error: unknown; readonly pause: number };
+  attempt<T>(
+    proof: string,
+    read: () => Login | undefined,
+    verify: () => Promise<T> | T,
+    failed: (error: unknown) => boolean,
+  ): Promise<T> | T {
+    const digest = saltedDigest(this.#salt, proof);
+    if (this.#proven.get(digest) !== true) {
+      const login = read();
+      return login === undefined ? verify() : this.#tryNew(login, digest, verify, failed);
+    }
+    const fail = (error: unknown) => {
+      if (!failed(error)) throw error;
+      this.#proven.delete(digest);
+      return this.#holdBack(read(), error);
+    };
+    try {
+      const answer = verify();
+      return answer instanceof Promise ? answer.catch(fail) : answer;
+    } catch (error) {
+      return fail(error);
+    }
+  }
+
+  async #tryNew<T>(
+    login: Login,
+    digest: string,
+    verify: () => Promise<T> | T,
+    failed: (error: unknown) => boolean,
+  ): Promise<T> {
+    const tallies = await this.#tallies.enter(login);
     try {
       const answer = await verify();
-      if (failures === undefined) return answer;
-      this.#proven.set(proof, true);
-      failures.count = 0;
+      if (isOf(answer, login)) this.#prove(digest, tallies);
+      leave(tallies);
       return answer;
     } catch (error) {
-      if (!failed(error)) throw error;
-      this.#proven.delete(proof);
-      failure = { error, pause: this.#count(login, failures ?? this.#of(login)) };
-    } finally {
-      if (failures !== undefined) leave(failures);
-    }
-    const { signal } = login;
-    await sleep(failure.pause, undefined, { signal, ref: false }).catch(() => signal.throwIfAborted());
-    throw failure.error;
-  }
-
-  /** Waits until one more failure would not be one too many. */
-  async #enter(login: Login): Promise<Failures> {
-    for (;;) {
-      const failures = this.#of(login);
-      if (failures.count >= this.#limits.limit) throw this.#refusal(failures);
-      if (failures.count + failures.trying < this.#limits.limit) {
-        failures.trying += 1;
-        return failures;
-      }
-      await turn(failures, login.signal);
+      const isFailure = failed(error);
+      const pause = isFailure ? this.#tallies.count(login, tallies) : 0;
+      // Whoever is told that it may not has been recognised.
+      if (error instanceof RegistryError && error.actor !== undefined && isOf(error, login))
+        this.#prove(digest, tallies);
+      leave(tallies);
+      if (isFailure) await this.#sleep(pause, login.signal);
+      throw error;
     }
   }
 
-  /** Answers for how long the refusal has to be held back. */
-  #count({ address, log }: Login, failures: Failures): number {
-    const { delay, maxDelay, limit, window } = this.#limits;
-    failures.count += 1;
-    failures.until = this.#clock() + window;
-    // Not who was meant: people type passwords into the wrong field.
-    log.info({ address, failures: failures.count }, 'login failed');
-    if (failures.count === limit)
-      log.warn({ address, failures: limit, window }, 'too many failed logins, refusing more');
-    return Math.min(maxDelay, delay * 2 ** Math.min(failures.count - 1, MOST_DOUBLINGS));
+  #prove(digest: string, [own]: Tallies): void {
+    this.#proven.set(digest, true);
+    own.failures = 0;
   }
 
-  #refusal({ until }: Failures): RegistryError {
-    const seconds = Math.max(1, Math.ceil((until - this.#clock()) / 1000));
-    const headers = { 'Retry-After': String(seconds) };
-    return new RegistryError('TOOMANYREQUESTS', { problem: 'too many failed logins' }, { headers });
+  /** What was right lately and is not any more is a failure like any other. */
+  async #holdBack(login: Login | undefined, error: unknown): Promise<never> {
+    if (login !== undefined) await this.#sleep(this.#tallies.count(login, this.#tallies.of(login)), login.signal);
+    throw error;
   }
 
-  #of({ actor, address }: Login): Failures {
-    // A digest, for a name may be as long as a header.
-    const key = this.#digest(`${address}\n${actor}`);
-    const known = this.#failures.get(key);
-    if (known !== undefined && (known.count === 0 || known.until > this.#clock())) return known;
-    const fresh: Failures = { count: 0, until: 0, trying: 0, waiting: new Set() };
-    this.#failures.set(key, fresh);
-    return fresh;
-  }
-
-  #digest(text: string): string {
-    return createHash('sha256').update(this.#salt).update(text).digest('base64');
+  async #sleep(pause: number, signal: AbortSignal): Promise<void> {
+    await sleep(pause, undefined, { signal, ref: false }).catch(() => signal.throwIfAborted());
   }
 }
 
-/** Resolves when one of those that are trying is done. */
-async function turn({ waiting }: Failures, signal: AbortSignal): Promise<void> {
-  signal.throwIfAborted();
-  await new Promise<void>((resolve) => {
-    const wake = () => {
-      waiting.delete(wake);
-      signal.removeEventListener('abort', wake);
-      resolve();
-    };
-    waiting.add(wake);
-    signal.addEventListener('abort', wake);
-  });
-  signal.throwIfAborted();
-}
-
-function leave(failures: Failures): void {
-  failures.trying -= 1;
-  for (const wake of failures.waiting) wake();
+/** A session that comes along may let somebody else in: then the password has proved nothing. */
+function isOf(answer: unknown, { actor }: Login): boolean {
+  const { actor: known } = Object(answer) as { readonly actor?: { readonly name: string } | undefined };
+  return known === undefined || known.name === actor;
 }

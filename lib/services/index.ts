@@ -78,6 +78,7 @@ export function createServices(parts: ServiceParts): Services {
   return { storage, auth, failedLogins, layer, blobs, uploads, manifests, tags, referrers, catalog };
 }
 
+export type { Login } from './failed-logins.js';
 export type { SessionReference } from './upload-session.js';
 export { type UploadState, UploadStateCodec } from './upload-state.js';
 export type { Chunk } from './upload-store.js';

@@ -47,7 +47,6 @@ export class MemoryCoordinator implements Coordinator {
         leave();
         resolve(undefined);
       }, wait);
-      timer.unref();
       signal?.addEventListener('abort', abort);
       waiting.add(mine);
     });

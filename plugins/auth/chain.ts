@@ -1,6 +1,6 @@
 // `auth/chain`: several handlers for one registry. The first that recognises the caller decides.
 import type { AccessRequest, AuthHandler, Grant } from 'koa-registry';
-import { Challenge, definePlugin, pluginOf } from 'koa-registry';
+import { Challenge, definePlugin, pluginOf, RegistryError } from 'koa-registry';
 import { z } from 'zod';
 
 type Handlers = readonly AuthHandler[];
@@ -8,16 +8,23 @@ type Handlers = readonly AuthHandler[];
 /** What the first handler says that does not ask who the caller is. */
 async function askInTurn(handlers: Handlers, request: AccessRequest): Promise<Grant> {
   const challenges: Challenge[] = [];
+  let outage: unknown;
   for (const handler of handlers) {
     try {
       return await handler.authorize(request);
     } catch (error) {
       // Whose credentials do not suffice was recognised: nobody else need be asked.
-      if (!(error instanceof Challenge) || error.error === 'insufficient_scope') throw error;
-      challenges.push(error);
+      if (error instanceof Challenge && error.error !== 'insufficient_scope') challenges.push(error);
+      // One that cannot say may have known the caller, and another may still.
+      else if (isOutage(error)) outage ??= error;
+      else throw error;
     }
   }
-  throw joined(challenges);
+  throw outage ?? joined(challenges);
+}
+
+function isOutage(error: unknown): boolean {
+  return error instanceof RegistryError && error.code === 'UNAVAILABLE';
 }
 
 /** One challenge that offers the ways of all. */

@@ -59,6 +59,8 @@ export const host = definePlugin({
       if (!crossSite && mayRide(ctx) && isCrossSite(ctx)) {
         throw new RegistryError('DENIED', { problem: 'a page of another site may not change anything here' });
       }
+      // A session does not make a malformed header right.
+      if (parseCredentials(ctx.headers.authorization)?.scheme === 'unknown') throw basicChallenge(realm);
       const answer = await authorize(ctx, request);
       if (answer === null) throw basicChallenge(realm);
       if (answer instanceof Challenge) throw answer;

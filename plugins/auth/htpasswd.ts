@@ -1,12 +1,13 @@
 // An auth handler over a file of names and bcrypt hashes, as Apache's `htpasswd -B` writes it: whoever
 // is in it may do everything, as in `distribution`.
-import { createHmac, randomBytes } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 import { resolve } from 'node:path';
 import type { AccessRequest, AuthHandler, Grant } from 'koa-registry';
 import { basicChallenge, definePlugin, duration, optionalPeer, parseCredentials } from 'koa-registry';
 import { LRUCache } from 'lru-cache';
 import { z } from 'zod';
 import { type Compare, Comparisons } from './htpasswd/comparisons.js';
+import type { Entries } from './htpasswd/entries.js';
 import { EntriesFile } from './htpasswd/entries-file.js';
 
 /** Credentials that were right: whose they are, as long as the entry has this hash. */
@@ -27,13 +28,17 @@ const REMEMBERED = 10_000;
 
 const everything = () => true;
 
+function grantOf(name: string, { optional }: AccessRequest): Grant {
+  return { actor: { name }, granted: optional, allows: everything };
+}
+
 class HtpasswdHandler implements AuthHandler {
   readonly #file: EntriesFile;
   readonly #comparisons: Comparisons;
   readonly #realm: string;
   readonly #verified: LRUCache<string, Verified> | undefined;
   /** Makes a digest of credentials worthless outside of this process. */
-  readonly #secret = randomBytes(32);
+  readonly #secret = randomBytes(32).toString('hex');
 
   constructor(file: EntriesFile, compare: Compare, { realm, cacheFor, clock }: HandlerOptions) {
     this.#file = file;
@@ -44,37 +49,38 @@ class HtpasswdHandler implements AuthHandler {
     }
   }
 
-  async authorize({ optional, ctx, signal }: AccessRequest): Promise<Grant> {
-    const name = await this.#nameOf(ctx.headers.authorization, signal);
-    if (name === undefined) throw basicChallenge(this.#realm);
-    return { actor: { name }, granted: optional, allows: everything };
+  /** At once for credentials that were right lately. */
+  authorize(request: AccessRequest): Grant | Promise<Grant> {
+    const header = request.ctx.headers.authorization;
+    if (header === undefined) throw basicChallenge(this.#realm);
+    const key = hash('sha256', this.#secret + header, 'base64');
+    const verified = this.#verified?.get(key);
+    if (verified === undefined) return this.#login(request, key, header);
+    const decide = ({ hashes }: Entries) =>
+      hashes.get(verified.name) === verified.hash ? grantOf(verified.name, request) : this.#login(request, key, header);
+    const entries = this.#file.current();
+    return entries instanceof Promise ? entries.then(decide) : decide(entries);
   }
 
   check(): Promise<void> {
     return this.#file.check();
   }
 
-  /** Whose credentials these are; `undefined` for nobody's and for wrong ones. */
-  async #nameOf(header: string | undefined, signal: AbortSignal): Promise<string | undefined> {
-    if (header === undefined) return undefined;
-    const key = createHmac('sha256', this.#secret).update(header).digest('base64');
-    const verified = this.#verified?.get(key);
-    if (verified !== undefined && (await this.#isInForce(verified))) return verified.name;
+  #login(request: AccessRequest, key: string, header: string): Promise<Grant> {
     const credentials = parseCredentials(header);
-    if (credentials?.scheme !== 'basic') return undefined;
-    return this.#verify(key, credentials.user, credentials.password, signal);
+    if (credentials?.scheme !== 'basic') throw basicChallenge(this.#realm);
+    return this.#verify(request, key, credentials.user, credentials.password);
   }
 
-  async #verify(key: string, name: string, password: string, signal: AbortSignal): Promise<string | undefined> {
+  async #verify(request: AccessRequest, key: string, name: string, password: string): Promise<Grant> {
     const { hashes, decoy } = await this.#file.current();
     const hash = hashes.get(name);
     // Who is not in the file is found out as slowly as who has a wrong password.
-    const matches = await this.#comparisons.compare(key, password, hash ?? decoy, signal);
-    if (hash === undefined || !matches) return undefined;
+    const matches = await this.#comparisons.compare(key, password, hash ?? decoy, request.signal);
     // The queue may have been long.
-    if (!(await this.#isInForce({ name, hash }))) return undefined;
+    if (hash === undefined || !matches || !(await this.#isInForce({ name, hash }))) throw basicChallenge(this.#realm);
     this.#verified?.set(key, { name, hash });
-    return name;
+    return grantOf(name, request);
   }
 
   async #isInForce({ name, hash }: Verified): Promise<boolean> {

@@ -158,8 +158,8 @@ class RulesHandler implements AuthHandler {
   }
 
   /** Has the handler challenge a caller without a name, as it does on `GET /v2/`. */
-  async #askWho(request: AccessRequest): Promise<void> {
-    await this.#handler.authorize({ ...request, required: [], optional: [] });
+  async #askWho({ ctx, signal }: AccessRequest): Promise<void> {
+    await this.#handler.authorize({ required: [], optional: [], ctx, signal });
   }
 
   #withGroups(actor: Actor | undefined): Actor | undefined {

@@ -1,5 +1,7 @@
 // An auth handler for tokens of a token server (Docker "Token Authentication Specification"): who may
 // do what is what the token says, and whoever has none is told where to get one.
+
+import type { Context } from 'koa';
 import {
   type AccessRequest,
   type AuthHandler,
@@ -12,6 +14,7 @@ import {
   optionalPeer,
   type PluginHost,
   parseCredentials,
+  RegistryError,
   type Scope,
 } from 'koa-registry';
 import { z } from 'zod';
@@ -101,10 +104,20 @@ class TokenAuth implements AuthHandler {
     this.#keys = keys;
   }
 
-  async authorize(request: AccessRequest): Promise<Grant> {
+  authorize(request: AccessRequest): Grant | Promise<Grant> {
     const credentials = parseCredentials(request.ctx.headers.authorization);
     if (credentials?.scheme !== 'bearer') throw this.#challenge(request);
-    const token = await this.#verify(credentials.token, request);
+    const verified = this.#verifier.verify(credentials.token);
+    if (!(verified instanceof Promise)) return this.#grant(request, verified);
+    return verified.then(
+      (token) => this.#grant(request, token),
+      (cause) => {
+        throw cause instanceof InvalidToken ? this.#challenge(request, { error: 'invalid_token', cause }) : cause;
+      },
+    );
+  }
+
+  #grant(request: AccessRequest, token: VerifiedToken): Grant {
     const allows = (scope: Scope) => token.allows(scope);
     // 401, not 403: what is missing may be in the next token.
     if (!request.required.every(allows)) {
@@ -118,20 +131,19 @@ class TokenAuth implements AuthHandler {
     return this.#keys.check();
   }
 
-  async #verify(token: string, request: AccessRequest): Promise<VerifiedToken> {
-    try {
-      return await this.#verifier.verify(token);
-    } catch (cause) {
-      throw cause instanceof InvalidToken ? this.#challenge(request, { error: 'invalid_token', cause }) : cause;
-    }
-  }
-
   /** Names all that is required, also what the token allowed: the next one will allow what is named, and no more. */
   #challenge({ required, ctx }: AccessRequest, challenge: ChallengeOptions = {}): Challenge {
     const { autoRedirect, autoRedirectPath, realm = '', service } = this.#options;
-    const where = autoRedirect ? `${ctx.protocol}://${ctx.host}${autoRedirectPath}` : realm;
+    const where = autoRedirect ? `${originOf(ctx)}${autoRedirectPath}` : realm;
     return bearerChallenge({ realm: where, service, scopes: required }, challenge);
   }
+}
+
+/** @throws RegistryError `UNSUPPORTED`, as 400, for a request that names no host to which a client could be sent. */
+function originOf({ protocol, host }: Context): string {
+  const origin = `${protocol}://${host}`;
+  if ((protocol === 'http' || protocol === 'https') && host !== '' && URL.canParse(origin)) return origin;
+  throw new RegistryError('UNSUPPORTED', { problem: 'the request names no host' }, { status: 400 });
 }
 
 async function openSources(options: TokenOptions, host: PluginHost): Promise<KeySource[]> {

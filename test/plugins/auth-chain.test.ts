@@ -155,10 +155,13 @@ wireSuite('auth/chain', BARE, (test, open) => {
     refused(await at.send('GET', '/v2/', { headers: { Authorization: 'Basic ?' } }), 401, 'UNAUTHORIZED');
   });
 
-  test('a backend that is away is 503, and nobody else is asked', async () => {
-    const handlers = [throwing('away', new RegistryError('UNAVAILABLE')), of({ name: 'never' })];
-    const at = await open({ auth: chain({ handlers }) });
-    refused(await at.send('GET', '/v2/', as('alice')), 503, 'UNAVAILABLE');
+  test('a backend that is away is 503, unless another handler knows the caller', async () => {
+    const away = throwing('away', new RegistryError('UNAVAILABLE'));
+    const stranger = throwing('stranger', new Challenge('Basic realm="a"'));
+    const knowing: Part = { name: 'knowing', authorize: () => ({ granted: [] }) };
+    const asking = (handlers: Plugin<'auth'>[]) => open({ auth: chain({ handlers }) });
+    refused(await (await asking([away, stranger])).send('GET', '/v2/', as('alice')), 503, 'UNAVAILABLE');
+    answered(await (await asking([away, of(knowing)])).send('GET', '/v2/', as('alice')), 200);
   });
 
   test('a handler that fails, or answers nothing, is a fault', async () => {

@@ -127,7 +127,8 @@ test('a chain is followed up to the bundle', async () => {
   await registry.admits(await child.sign(now, { x5c: [child.der, root.der] }));
   await registry.admits(await child.sign(now, { x5c: [child.der], kid: 'whatever' }));
   await registry.admits(await leaf.sign(now, { x5c: [leaf.der, between.der] }));
-  await registry.admits(await leaf.sign(now, { x5c: [leaf.der, root.der, child.der, between.der] }));
+  await registry.admits(await leaf.sign(now, { x5c: [leaf.der, between.der, root.der] }));
+  await registry.refuses(await leaf.sign(now, { x5c: [leaf.der, root.der, between.der] }), 'out of order');
   await registry.refuses(await leaf.sign(now, { x5c: [leaf.der] }), 'a link is missing');
   await registry.refuses(await leaf.sign(now, { x5c: [between.der, leaf.der] }), 'the first is not the signer’s');
   await registry.refuses(await leaf.sign(now, { x5c: [child.der] }), 'another’s certificate');

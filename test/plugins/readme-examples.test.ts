@@ -4,7 +4,7 @@ import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import bcrypt from 'bcrypt';
-import { exportJWK, generateKeyPair } from 'jose';
+import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import Koa from 'koa';
 import type { Registry } from 'koa-registry';
 import { memory } from 'koa-registry/plugins/storage/memory';
@@ -68,6 +68,9 @@ async function ask(images: Registry, path: string, headers: Record<string, strin
   }
 }
 
+/** A token of the issuer in the example of `auth/chain`, whose key set is made here. */
+let rightToken = '';
+
 const PULL = '/v2/team/app/tags/list';
 const KNOWN = 404;
 
@@ -99,12 +102,20 @@ const EXPECTED: Readonly<
   'auth/chain': [
     [{}, PULL, 401],
     [basic('alice', password('alice')), PULL, KNOWN],
+    [{ Authorization: 'Bearer <right>' }, PULL, KNOWN],
+    [{ Authorization: 'Bearer <right>' }, '/v2/team/other/tags/list', 401],
   ],
   'auth/silly': [
     [{}, PULL, 401],
     [{ Authorization: 'anything' }, PULL, KNOWN],
   ],
 };
+
+function withToken(headers: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(headers).map(([name, value]) => [name, value.replace('<right>', rightToken)]),
+  );
+}
 
 /** Nobody has a bucket here: that the options are right is what can be seen. */
 const NEEDS_BACKEND = new Set(['storage/gcs', 'storage/s3']);
@@ -122,7 +133,13 @@ test.before(async () => {
   await symlink(ROOT, join(modules, 'koa-registry'));
   const users = ['alice', 'bob'].map((name) => `${name}:${bcrypt.hashSync(password(name), 4)}\n`).join('');
   for (const file of ['users', 'users.htpasswd']) await writeFile(join(folder, file), users);
-  const { publicKey } = await generateKeyPair('ES256');
+  const { publicKey, privateKey } = await generateKeyPair('ES256');
+  rightToken = await new SignJWT({ access: [{ type: 'repository', name: 'team/app', actions: ['pull'] }] })
+    .setProtectedHeader({ alg: 'ES256' })
+    .setIssuer('login.example.com')
+    .setAudience('registry.example.com')
+    .setExpirationTime('1h')
+    .sign(privateKey);
   await writeFile(join(folder, 'jwks.json'), JSON.stringify({ keys: [await exportJWK(publicKey)] }));
   process.chdir(folder);
 });
@@ -145,7 +162,7 @@ for (const [index, example] of (await examples()).entries()) {
       for (const images of NEEDS_BACKEND.has(example.plugin) ? [] : made) {
         await images.ready();
         for (const [headers, path, status] of EXPECTED[example.plugin] ?? [[{}, '/v2/', 200]]) {
-          assert.equal(await ask(images, path, headers), status, `${path} ${Object.keys(headers)}`);
+          assert.equal(await ask(images, path, withToken(headers)), status, `${path} ${Object.keys(headers)}`);
         }
       }
     } finally {

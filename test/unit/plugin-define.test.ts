@@ -1,9 +1,10 @@
 // What a plugin is before anything starts it: a brand, a frozen clone of its options, a sound definition.
 import assert from 'node:assert/strict';
+import { inspect } from 'node:util';
 import vm from 'node:vm';
 import { test } from 'uvu';
 import { z } from 'zod';
-import { definePlugin, isPlugin, type Plugin } from '../../lib/plugin/index.js';
+import { definePlugin, isPlugin, type Plugin, secret } from '../../lib/plugin/index.js';
 
 const loose = definePlugin({
   kind: 'layer',
@@ -127,6 +128,20 @@ test('a definition that is wrong is refused at once', () => {
   ];
   for (const [part, message] of wrong) {
     assert.throws(() => definePlugin({ ...sound, ...part }), { name: 'TypeError', message });
+  }
+});
+
+test('a plugin that is printed shows no secret', () => {
+  const plugin = definePlugin({
+    kind: 'layer',
+    name: 'signing',
+    options: z.strictObject({ key: secret(z.string()), url: z.string() }),
+    create: () => ({ resolve: () => undefined }),
+  })({ key: 'swordfish', url: 'https://cdn.example/' });
+  for (const printed of [JSON.stringify({ plugin }), inspect({ options: { plugin } }, { depth: 9 })]) {
+    assert.ok(!printed.includes('swordfish'), printed);
+    assert.match(printed, /signing/);
+    assert.match(printed, /cdn\.example/);
   }
 });
 

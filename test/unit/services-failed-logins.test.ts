@@ -5,7 +5,7 @@ import { runInNewContext } from 'node:vm';
 import { test } from 'uvu';
 import type { Logger } from '../../lib/contracts/index.js';
 import { RegistryError } from '../../lib/errors.js';
-import { type FailedLoginLimits, FailedLogins } from '../../lib/services/failed-logins.js';
+import { type FailedLoginLimits, FailedLogins, type Login } from '../../lib/services/failed-logins.js';
 import { password } from '../support/credentials.js';
 
 /** Timers may be early by a fraction of a millisecond. */
@@ -46,6 +46,18 @@ function recorder(lines: Line[]): Logger {
   return logger;
 }
 
+/** A login and what it proves itself by. */
+type Proven = Login & { readonly proof: string };
+
+async function attempt<T>(
+  to: FailedLogins,
+  login: Proven,
+  verify: () => Promise<T> | T,
+  failed: (error: unknown) => boolean,
+): Promise<T> {
+  return to.attempt(login.proof, () => login, verify, failed);
+}
+
 interface Guess {
   readonly actor?: string;
   readonly address?: string;
@@ -77,7 +89,7 @@ function scene(limits: Partial<FailedLoginLimits> = {}) {
         if (given !== scene.right) throw refusal;
         return 'welcome';
       };
-      return failedLogins.attempt(login, verify, isRefusal).catch((error: unknown) => {
+      return attempt(failedLogins, login, verify, isRefusal).catch((error: unknown) => {
         if (error === refusal) return 'wrong';
         throw error;
       });
@@ -136,7 +148,7 @@ test('a delay of nothing stays nothing, however often it is doubled', async () =
 test('past the limit nobody is asked, and Retry-After says when the failures are forgotten', async () => {
   const at = scene();
   await fail(at, 3);
-  assert.equal(await at.retryAfter(), '60');
+  assert.equal(await at.retryAfter(), '30', 'nobody is told to wait for longer');
   at.now += 59_001;
   assert.equal(await at.retryAfter({ password: RIGHT }), '1');
   assert.equal(at.asked, 3);
@@ -235,13 +247,13 @@ test('what is thrown for another reason is no failure, and no proof', async () =
   const login = { actor: 'alice', address: '192.0.2.1', proof: RIGHT, signal: ofARequest(), log: recorder(at.lines) };
   for (let count = 0; count < 5; count += 1) {
     await assert.rejects(
-      failedLogins.attempt(login, () => Promise.reject(outage), isRefusal),
+      attempt(failedLogins, login, () => Promise.reject(outage), isRefusal),
       (error) => error === outage,
     );
   }
   const wrongly = () => Promise.reject(refusal);
-  await assert.rejects(failedLogins.attempt(login, wrongly, isRefusal), (error) => error === refusal);
-  await assert.rejects(failedLogins.attempt(login, wrongly, isRefusal), { code: 'TOOMANYREQUESTS' });
+  await assert.rejects(attempt(failedLogins, login, wrongly, isRefusal), (error) => error === refusal);
+  await assert.rejects(attempt(failedLogins, login, wrongly, isRefusal), { code: 'TOOMANYREQUESTS' });
   assert.equal(at.lines.filter(({ level }) => level === 'info').length, 1);
 });
 
@@ -251,8 +263,8 @@ test('what is thrown at once, not later, is treated alike', async () => {
   const wrongly = () => {
     throw refusal;
   };
-  await assert.rejects(failedLogins.attempt(login, wrongly, isRefusal), (error) => error === refusal);
-  await assert.rejects(failedLogins.attempt(login, wrongly, isRefusal), { code: 'TOOMANYREQUESTS' });
+  await assert.rejects(attempt(failedLogins, login, wrongly, isRefusal), (error) => error === refusal);
+  await assert.rejects(attempt(failedLogins, login, wrongly, isRefusal), { code: 'TOOMANYREQUESTS' });
 });
 
 test('of many guesses at once no more than the limit allows are verified', async () => {
@@ -300,15 +312,71 @@ test('whoever goes away while it waits for its turn takes no turn', async () => 
   });
   const failedLogins = new FailedLogins({ delay: 0, maxDelay: 0, limit: 1, window: 1_000 }, () => 1);
   const login = { actor: 'alice', address: '192.0.2.1', proof: WRONG, signal: ofARequest(), log: recorder([]) };
-  const first = failedLogins.attempt(login, () => verifying, isRefusal);
+  const first = attempt(failedLogins, login, () => verifying, isRefusal);
   const gone = new AbortController();
   const never = () => assert.fail('asked');
-  const second = failedLogins.attempt({ ...login, signal: gone.signal }, never, isRefusal);
+  const second = attempt(failedLogins, { ...login, signal: gone.signal }, never, isRefusal);
   gone.abort(new Error('gone'));
   await assert.rejects(second, { message: 'gone' });
-  await assert.rejects(failedLogins.attempt({ ...login, signal: gone.signal }, never, isRefusal), { message: 'gone' });
+  await assert.rejects(attempt(failedLogins, { ...login, signal: gone.signal }, never, isRefusal), { message: 'gone' });
   end();
   await first;
+});
+
+/** One of many, for an address fails only so often. */
+function addressOf(index: number): string {
+  return `10.0.${index >> 8}.${index & 255}`;
+}
+
+test('an address fails ten times as often as a name, whoever is meant', async () => {
+  const at = scene({ limit: 3 });
+  for (let name = 0; name < 15; name++) await fail(at, 2, { actor: `name-${name}` });
+  await at.retryAfter({ actor: 'somebody else', password: RIGHT });
+  await fail(at, 1, { actor: 'name-0', address: '192.0.2.2' });
+  assert.equal(at.asked, 31);
+});
+
+test('of guesses at many names no more are verified at once than the limit allows', async () => {
+  const failedLogins = new FailedLogins({ delay: 0, maxDelay: 0, limit: 2, window: 60_000 }, Date.now);
+  let [trying, most] = [0, 0];
+  const verify = async () => {
+    most = Math.max(most, ++trying);
+    await new Promise(setImmediate);
+    trying -= 1;
+    throw refusal;
+  };
+  const guess = (_: unknown, index: number) => {
+    const login = { actor: `name-${index}`, address: '192.0.2.1', signal: ofARequest(), log: recorder([]) };
+    return attempt(failedLogins, { ...login, proof: `${index}` }, verify, isRefusal).catch((error: unknown) => error);
+  };
+  await Promise.all(Array.from({ length: 15 }, guess));
+  assert.equal(most, 2);
+});
+
+test('who is told that it may not has proved who it is, and a stranger with its session has not', async () => {
+  const failedLogins = new FailedLogins({ delay: 0, maxDelay: 0, limit: 1, window: 60_000 }, Date.now);
+  const login = { actor: 'alice', address: '192.0.2.1', signal: ofARequest(), log: recorder([]) };
+  const denied = (name: string) => () => Promise.reject(new RegistryError('DENIED', undefined, { actor: { name } }));
+  const wrongly = () => Promise.reject(refusal);
+  await assert.rejects(attempt(failedLogins, { ...login, proof: 'right' }, denied('alice'), isRefusal), {
+    code: 'DENIED',
+  });
+  await assert.rejects(attempt(failedLogins, { ...login, proof: 'guessed' }, denied('mallory'), isRefusal), {
+    code: 'DENIED',
+  });
+  const session = () => ({ actor: { name: 'mallory' } });
+  assert.deepEqual(await attempt(failedLogins, { ...login, proof: 'guessed' }, session, isRefusal), session());
+  await assert.rejects(
+    attempt(failedLogins, { ...login, proof: 'wrong' }, wrongly, isRefusal),
+    (error) => error === refusal,
+  );
+  assert.equal(await attempt(failedLogins, { ...login, proof: 'right' }, () => 'welcome', isRefusal), 'welcome');
+  await assert.rejects(
+    attempt(failedLogins, { ...login, proof: 'guessed' }, () => 'welcome', isRefusal),
+    {
+      code: 'TOOMANYREQUESTS',
+    },
+  );
 });
 
 test('ten thousand names are remembered, and no more', async () => {
@@ -316,9 +384,9 @@ test('ten thousand names are remembered, and no more', async () => {
   const names = Array.from({ length: 10_001 }, (_, index) => `name-${index}`);
   await fail(at, 1, { actor: 'name-0' });
   await at.retryAfter({ actor: 'name-0' });
-  await Promise.all(names.slice(1).map((actor) => at.guess({ actor })));
+  await Promise.all(names.slice(1).map((actor, index) => at.guess({ actor, address: addressOf(index) })));
   assert.equal(await at.guess({ actor: 'name-0' }), 'wrong', 'the oldest is forgotten');
-  await at.retryAfter({ actor: 'name-10000' });
+  await at.retryAfter({ actor: 'name-10000', address: addressOf(9_999) });
 });
 
 test('long names take no more memory than short ones', async () => {
@@ -330,7 +398,7 @@ test('long names take no more memory than short ones', async () => {
     const names = Array.from({ length: 100 }, (_, index) =>
       Buffer.alloc(12_000, `${round}.${index} `).toString('latin1'),
     );
-    await Promise.all(names.map((actor) => at.guess({ actor })));
+    await Promise.all(names.map((actor, index) => at.guess({ actor, address: addressOf(round * 100 + index) })));
   }
   collectGarbage();
   const grown = process.memoryUsage().heapUsed - before;
@@ -351,6 +419,18 @@ test('the log tells address and number, and nothing of what was sent', async () 
     },
   ]);
   assert.ok(!JSON.stringify(at.lines).includes('canary'));
+});
+
+test('who claims to be nobody is not counted', async () => {
+  const failedLogins = new FailedLogins({ delay: 0, maxDelay: 0, limit: 1, window: 60_000 }, Date.now);
+  const wrongly = () => Promise.reject(refusal);
+  const nobody = () => undefined;
+  for (let count = 0; count < 3; count++) {
+    await assert.rejects(
+      async () => failedLogins.attempt('Basic ?', nobody, wrongly, isRefusal),
+      (error) => error === refusal,
+    );
+  }
 });
 
 test.run();

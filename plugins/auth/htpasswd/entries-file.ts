@@ -40,15 +40,14 @@ export class EntriesFile {
   }
 
   /** The entries as they were at most a second ago. Many who ask at once share one look. */
-  async current(): Promise<Entries> {
+  current(): Entries | Promise<Entries> {
     const age = this.#host.clock() - this.#lookedAt;
     if (age >= LOOK_INTERVAL || age < 0) {
       this.#looking ??= this.#lookAgain().finally(() => {
         this.#looking = undefined;
       });
     }
-    await this.#looking;
-    return this.#entries;
+    return this.#looking === undefined ? this.#entries : this.#looking.then(() => this.#entries);
   }
 
   /** @throws Error while the entries in force are not those of the file, saying why. */

@@ -39,16 +39,17 @@ function keyOf({ publicKey }: X509Certificate, index: number): TrustedKey[] {
 }
 
 /**
- * The key of a chain's first certificate (RFC 7515, section 4.1.6), if each is signed by another one
- * that may sign certificates, the last by an anchor, and all are valid `now`; trusted until the first
- * of them expires.
+ * The key of a chain's first certificate (RFC 7515, section 4.1.6), if an anchor is the last or has signed
+ * it, each of the others has signed the one before it, and all are valid `now`; trusted until the first
+ * of them expires. It is walked from its end, so that a stranger's costs one signature check.
  */
 export function keyOfChain(x5c: unknown, anchors: readonly X509Certificate[], now: number): TrustedKey | undefined {
   if (!isListOfTexts(x5c) || x5c.length > LONGEST_CHAIN || anchors.length === 0) return undefined;
   try {
-    const [leaf, ...others] = x5c.map((der) => new X509Certificate(Buffer.from(der, 'base64')));
+    const chain = x5c.map((der) => new X509Certificate(Buffer.from(der, 'base64')));
+    const [leaf] = chain;
     if (leaf === undefined) return undefined;
-    const until = trustedUntil(leaf, others, anchors, now);
+    const until = trustedUntil(chain.toReversed(), anchors, now);
     return until === undefined ? undefined : trust(leaf.publicKey, { until });
   } catch {
     // Whatever a stranger sends may be no certificate at all.
@@ -60,21 +61,25 @@ function isListOfTexts(value: unknown): value is readonly string[] {
   return Array.isArray(value) && value.every((element) => typeof element === 'string');
 }
 
-/** When the first certificate on the way up to an anchor expires; `undefined` where no way leads there. */
+/** When the first certificate of the way down from an anchor expires; `undefined` where it breaks off. */
 function trustedUntil(
-  certificate: X509Certificate,
-  others: readonly X509Certificate[],
+  downwards: readonly X509Certificate[],
   anchors: readonly X509Certificate[],
   now: number,
 ): number | undefined {
-  if (!isValid(certificate, now)) return undefined;
-  const until = Date.parse(certificate.validTo);
-  if (anchors.some(({ raw }) => raw.equals(certificate.raw))) return until;
-  const issuer = [...anchors, ...others].find((other) => isValid(other, now) && hasSigned(other, certificate));
-  if (issuer === undefined) return undefined;
-  const remaining = others.filter((other) => other !== issuer);
-  const above = trustedUntil(issuer, remaining, anchors, now);
-  return above && Math.min(until, above);
+  let until = Number.POSITIVE_INFINITY;
+  let issuers = anchors;
+  for (const certificate of downwards) {
+    if (!isValid(certificate, now)) return undefined;
+    const isAnchor = issuers === anchors && anchors.some(({ raw }) => raw.equals(certificate.raw));
+    const issuer = isAnchor
+      ? certificate
+      : issuers.find((other) => isValid(other, now) && hasSigned(other, certificate));
+    if (issuer === undefined) return undefined;
+    until = Math.min(until, Date.parse(issuer.validTo), Date.parse(certificate.validTo));
+    issuers = [certificate];
+  }
+  return until;
 }
 
 function isValid({ validFrom, validTo }: X509Certificate, now: number): boolean {

@@ -38,7 +38,7 @@ function parseJson(text: string): unknown {
 
 function keyOf(jwk: Jwk, index: number): TrustedKey[] {
   try {
-    const key = usable(jwk) ? trust(publicKey(jwk), jwk) : undefined;
+    const key = usable(jwk) ? trust(publicKey(jwk), { kid: jwk.kid, alg: jwk.alg }) : undefined;
     return key === undefined ? [] : [key];
   } catch (error) {
     const name = jwk.kid === undefined ? `number ${index + 1}` : JSON.stringify(jwk.kid);

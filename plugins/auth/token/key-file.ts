@@ -29,13 +29,12 @@ export class KeyFile implements KeySource {
     return file;
   }
 
-  async keys(): Promise<Keys> {
-    await this.refresh();
+  get keys(): Keys {
     return this.#latest.keys;
   }
 
   /** Whoever asks while somebody looks waits for what is found. */
-  async refresh(): Promise<void> {
+  look(): Promise<void> | undefined {
     if (this.#looking === undefined && Math.abs(this.#clock() - this.#lookedAt) >= LOOK_INTERVAL) {
       this.#lookedAt = this.#clock();
       this.#looking = this.#latest
@@ -44,7 +43,11 @@ export class KeyFile implements KeySource {
           this.#looking = undefined;
         });
     }
-    await this.#looking;
+    return this.#looking;
+  }
+
+  async refresh(): Promise<void> {
+    await this.look();
   }
 
   assertWell(): void {

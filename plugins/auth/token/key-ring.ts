@@ -22,12 +22,20 @@ export class KeyRing {
     this.#clock = clock;
   }
 
-  /** What is trusted now; the same object while nothing has changed. */
-  async current(): Promise<KeySet> {
-    const parts = await Promise.all(this.#sources.map((source) => source.keys()));
-    if (parts.some((part, index) => part !== this.#parts[index])) {
-      this.#parts = parts;
-      this.#set = new KeySet(parts);
+  /** What is trusted now; the same object while nothing has changed. At once, unless a source has to be looked at. */
+  current(): KeySet | Promise<KeySet> {
+    let looks: Promise<void>[] | undefined;
+    for (const source of this.#sources) {
+      const look = source.look();
+      if (look !== undefined) looks = [...(looks ?? []), look];
+    }
+    return looks === undefined ? this.#assemble() : Promise.all(looks).then(() => this.#assemble());
+  }
+
+  #assemble(): KeySet {
+    if (this.#sources.some((source, index) => source.keys !== this.#parts[index])) {
+      this.#parts = this.#sources.map(({ keys }) => keys);
+      this.#set = new KeySet(this.#parts);
     }
     return this.#set;
   }

@@ -8,6 +8,8 @@ import type { Keys } from './trusted-keys.js';
 /** How long a fetch may take, in milliseconds. */
 const PATIENCE = 5_000;
 
+const ACCEPT = { Accept: 'application/jwk-set+json, application/json' };
+
 /** In milliseconds. */
 export interface KeyUrlOptions {
   readonly maxAge: number;
@@ -42,13 +44,15 @@ export class KeyUrl implements KeySource {
     return source;
   }
 
-  async keys(): Promise<Keys> {
-    if (this.#isDue()) {
-      const fetched = this.#renew();
-      // Nobody waits again and again for a server that does not answer.
-      if (!this.#latest.failing) await fetched;
-    }
+  get keys(): Keys {
     return this.#latest.keys;
+  }
+
+  look(): Promise<void> | undefined {
+    if (!this.#isDue()) return undefined;
+    const fetched = this.#renew();
+    // Nobody waits again and again for a server that does not answer.
+    return this.#latest.failing ? undefined : fetched;
   }
 
   /** Not more often than the cooldown allows. */
@@ -86,14 +90,21 @@ export class KeyUrl implements KeySource {
 
   /** Redirects are not followed: who is trusted is what the options say. */
   async #fetch(): Promise<string> {
-    const response = await fetch(this.#url, {
-      headers: { Accept: 'application/jwk-set+json, application/json' },
-      redirect: 'manual',
-      signal: AbortSignal.any([this.#host.signal, AbortSignal.timeout(PATIENCE)]),
-    });
-    if (response.status === 200) return readText(response);
-    await response.body?.cancel();
-    throw new Error(`answers ${response.status}, not 200; redirects are not followed`);
+    // Not AbortSignal.any over AbortSignal.timeout: Node 20 may collect that time-out as garbage before it is up.
+    const patience = new AbortController();
+    const giveUp = (reason: unknown) => patience.abort(reason);
+    const timer = setTimeout(giveUp, PATIENCE, new Error(`has not answered within ${PATIENCE} ms`)).unref();
+    const close = () => giveUp(this.#host.signal.reason);
+    this.#host.signal.addEventListener('abort', close);
+    try {
+      const response = await fetch(this.#url, { headers: ACCEPT, redirect: 'manual', signal: patience.signal });
+      if (response.status === 200) return await readText(response);
+      await response.body?.cancel();
+      throw new Error(`answers ${response.status}, not 200; redirects are not followed`);
+    } finally {
+      clearTimeout(timer);
+      this.#host.signal.removeEventListener('abort', close);
+    }
   }
 }
 

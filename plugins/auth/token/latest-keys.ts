@@ -5,8 +5,10 @@ import { type Keys, NO_KEYS } from './trusted-keys.js';
 
 /** Where keys come from. */
 export interface KeySource {
-  /** What it holds, after a look for changes where one is due; the same object while nothing has changed. */
-  keys(): Promise<Keys>;
+  /** What it held when it was last looked at; the same object while nothing has changed. */
+  readonly keys: Keys;
+  /** Looks for changes where that is due; answers what is to be waited for, if anything. */
+  look(): Promise<void> | undefined;
   /** Looks for changes now, as far as that may be done. */
   refresh(): Promise<void>;
   /** @throws RegistryError `UNAVAILABLE` when the last look failed. */

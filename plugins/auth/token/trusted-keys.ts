@@ -50,7 +50,9 @@ export function trust(key: KeyObject, { kid, alg, until = Number.POSITIVE_INFINI
   if (kind === 'rsa' && (modulusLength ?? 0) < MIN_RSA_BITS) {
     throw new Error(`is an RSA key of ${modulusLength} bits: at least ${MIN_RSA_BITS} are needed`);
   }
-  const algorithms = ALGORITHMS[kind].filter((one) => alg === undefined || one === alg);
+  const algorithms = ALGORITHMS[kind].filter(
+    (one) => alg === undefined || one === alg || (one === 'EdDSA' && alg === 'Ed25519'),
+  );
   if (algorithms.length === 0) return undefined;
   const names = [thumbprint(key), fingerprint(key), ...(kid === undefined ? [] : [kid])];
   return { key, names, algorithms, until } satisfies TrustedKey;

@@ -1,5 +1,5 @@
 // Tokens that were verified before, so that a client's next request costs a digest and no signature.
-import { createHash, randomBytes } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import type { VerifiedToken } from './claims.js';
 import type { KeySet } from './trusted-keys.js';
@@ -10,7 +10,7 @@ const REMEMBERED = 5_000;
 export class VerifiedTokens {
   readonly #tokens = new LRUCache<string, VerifiedToken>({ max: REMEMBERED });
   /** Makes what is kept worthless outside of this process. */
-  readonly #salt = randomBytes(32);
+  readonly #salt = randomBytes(32).toString('hex');
   #keys: KeySet | undefined;
 
   /** @param keys what is trusted now: what was verified with others is forgotten. */
@@ -27,6 +27,6 @@ export class VerifiedTokens {
   }
 
   #digest(token: string): string {
-    return createHash('sha256').update(this.#salt).update(token).digest('base64');
+    return hash('sha256', this.#salt + token, 'base64');
   }
 }

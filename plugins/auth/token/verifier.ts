@@ -4,7 +4,7 @@ import { createPublicKey, type JsonWebKey } from 'node:crypto';
 import type { CryptoKey, JWTPayload, KeyObject, ProtectedHeaderParameters } from 'jose';
 import { VerifiedToken } from './claims.js';
 import type { KeyHints, KeyRing } from './key-ring.js';
-import { type TrustedKey, thumbprint } from './trusted-keys.js';
+import { type KeySet, type TrustedKey, thumbprint } from './trusted-keys.js';
 import { VerifiedTokens } from './verified-tokens.js';
 
 /** The package, loaded where a registry needs it. */
@@ -42,13 +42,21 @@ export class TokenVerifier {
   }
 
   /**
+   * At once where the token was verified before.
+   *
    * @throws InvalidToken when it is none, has expired, or is not meant for us.
    * @throws RegistryError `UNAVAILABLE` when it cannot be known whether its key is trusted.
    */
-  async verify(token: string): Promise<VerifiedToken> {
-    const keys = await this.#keys.current();
-    const known = this.#verified.find(token, keys, this.#clock());
-    if (known !== undefined) return known;
+  verify(token: string): VerifiedToken | Promise<VerifiedToken> {
+    const keys = this.#keys.current();
+    return keys instanceof Promise ? keys.then((read) => this.#find(token, read)) : this.#find(token, keys);
+  }
+
+  #find(token: string, keys: KeySet): VerifiedToken | Promise<VerifiedToken> {
+    return this.#verified.find(token, keys, this.#clock()) ?? this.#remember(token, keys);
+  }
+
+  async #remember(token: string, keys: KeySet): Promise<VerifiedToken> {
     const verified = await this.#verifyAnew(token);
     this.#verified.add(token, keys, verified);
     return verified;
