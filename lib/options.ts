@@ -88,6 +88,8 @@ const schema = z.strictObject({
   auth: pluginOf('auth').optional(),
   /** What becomes of those who guess passwords. */
   failedLogins: failedLogins.prefault({}),
+  /** Keeps several hosts out of each other's way. Default: the requests of this process take turns. */
+  coordination: pluginOf('coordination').optional(),
   /** Sends clients elsewhere for the bytes of a blob. Default: the registry streams them. */
   layer: pluginOf('layer').optional(),
   /** Manifest formats besides OCI images and indexes, Docker schema 2 images and Docker lists. */

@@ -53,7 +53,7 @@ function toSettings(options: ResolvedOptions): HttpSettings {
   };
 }
 
-type Plugins = Pick<ResolvedOptions, 'storage' | 'cache' | 'auth' | 'layer' | 'formats'>;
+type Plugins = Pick<ResolvedOptions, 'storage' | 'cache' | 'coordination' | 'auth' | 'layer' | 'formats'>;
 
 /** The services from the moment on when the plugins are up. */
 class Backend {
@@ -65,11 +65,11 @@ class Backend {
   #closed: Promise<void> | undefined;
 
   constructor(options: ResolvedOptions, log: Logger) {
-    const { storage, cache, auth, layer, formats } = options;
+    const { storage, cache, coordination, auth, layer, formats } = options;
     this.#options = options;
     this.#log = log;
     const registry = options.prefix === '' ? '/' : options.prefix;
-    this.lifecycle = new Lifecycle({ storage, cache, auth, layer, formats }, { logger: log, registry });
+    this.lifecycle = new Lifecycle({ storage, cache, coordination, auth, layer, formats }, { logger: log, registry });
   }
 
   /** @throws RegistryError `UNAVAILABLE` while a plugin cannot be started, and after the registry was closed. */
@@ -81,6 +81,7 @@ class Backend {
     this.#services ??= createServices({
       ...instances,
       requireReferences: validation.manifests.references,
+      portableUploads: this.#options.http.secret !== undefined,
       failedLogins: failedLogins.enabled ? failedLogins : undefined,
       log: this.#log,
     });

@@ -1,3 +1,5 @@
 // `koa-registry/conformance`: the suites that check a plugin against its contract, one for each kind.
 export * from './auth.js';
+export * from './cache.js';
+export * from './coordination.js';
 export * from './storage.js';

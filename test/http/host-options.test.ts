@@ -127,6 +127,13 @@ const guessing = (failedLogins: RegistryOptions['failedLogins']) => ({
   failedLogins: { delay: 0, ...failedLogins },
 });
 
+/** Somebody else has every name. */
+const coordination = definePlugin({
+  kind: 'coordination',
+  name: 'busy',
+  options: NONE,
+  create: () => ({ acquire: async () => undefined }),
+});
 const format = definePlugin({
   kind: 'format',
   name: 'mine',
@@ -191,6 +198,7 @@ const ROWS: readonly Row[] = [
   { path: 'failedLogins.enabled', given: guessing({ limit: 1 }), options: guessing({ limit: 1, enabled: false }), observe: statusOfGuess, expected: [429, 401] },
   { path: 'failedLogins.limit', given: guessing({}), options: guessing({ limit: 1 }), observe: statusOfGuess, expected: [401, 429] },
   { path: 'failedLogins.window', given: guessing({ limit: 1 }), options: guessing({ limit: 1, window: '10s' }), observe: pauseOfGuess, expected: [false, true] },
+  { path: 'coordination', options: { coordination: coordination() }, observe: status('/v2/a/blobs/uploads/00000000-0000-4000-8000-000000000000', { method: 'PATCH' }), expected: [404, 416] },
   { path: 'layer', options: { layer: layer() }, observe: pullPushed, expected: [200, 307] },
   { path: 'formats', options: { formats: [format()] }, observe: status('/v2/a/manifests/b', pushManifest({ mediaType: 'application/vnd.mine+json' }, 'application/vnd.mine+json')), expected: [400, 201] },
   { path: 'delete.enabled', options: { delete: { enabled: true } }, observe: status('/v2/a/manifests/b', { method: 'DELETE' }), expected: [405, 404] },

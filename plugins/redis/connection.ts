@@ -1,0 +1,198 @@
+// A connection to Redis that knows whether Redis is there: a heartbeat asks, a breaker keeps requests
+// from waiting for what does not answer, and the log says once that it is away and once that it is back.
+import type { Logger } from 'koa-registry';
+import type { RedisClient } from './client.js';
+
+export type { RedisClient } from './client.js';
+export { redisClient } from './client.js';
+export { checkRedisOptions, type RedisOptions, redisShape } from './options.js';
+
+export interface ConnectionOptions {
+  /** How long a command may take, in milliseconds. */
+  readonly commandTimeout: number;
+  readonly breaker: { readonly failures: number; readonly pause: number };
+  readonly logger: Logger;
+  /** What the heartbeat asks; Redis is there when it resolves. Every command in it should go through `ask`. */
+  readonly probe: () => Promise<unknown>;
+  /** Asked at the moment when the probe was answered: whether that is still all. Default: yes. */
+  readonly settled?: () => boolean;
+  /** Called as soon as Redis counts as there, the first time too. */
+  readonly onBack?: () => void;
+  /** Called as soon as Redis counts as away. */
+  readonly onAway?: (reason: Error) => void;
+}
+
+/** Commands that were under way when it closed have failed; nothing of it keeps the process alive but the socket. */
+export class RedisConnection {
+  readonly client: RedisClient;
+  readonly #options: ConnectionOptions;
+  #state: 'new' | 'there' | 'away' | 'closed' = 'new';
+  #since = performance.now();
+  readonly #known = knowable();
+  /** When a heartbeat was last answered. */
+  #answered = 0;
+  #failures = 0;
+  /** Grows when a connection ends: an answer from before is no news. */
+  #cuts = 0;
+  /** Why it is not there. */
+  #reason = new Error('not connected yet');
+  /** What the client said last, since Redis was there. */
+  #trouble: Error | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #beating = false;
+  #again = false;
+
+  constructor(client: RedisClient, options: ConnectionOptions) {
+    this.client = client;
+    this.#options = options;
+    client.on('error', (error: unknown) => {
+      this.#trouble = plain(error);
+    });
+    for (const event of ['close', 'end'] as const) {
+      client.on(event, () => this.#cut());
+    }
+    client.on('ready', () => this.#schedule(0));
+    this.#schedule(this.patience);
+  }
+
+  get there(): boolean {
+    return this.#state === 'there';
+  }
+
+  /** Why it is not there. */
+  get reason(): Error {
+    return this.#reason;
+  }
+
+  /** Whether an outage would have been noticed; not so for a moment after this process was paused. */
+  get watched(): boolean {
+    return performance.now() - this.#answered <= this.patience;
+  }
+
+  /** Resolves when it was found out for the first time whether Redis is there. */
+  get known(): Promise<void> {
+    return this.#known.promise;
+  }
+
+  /** For how long it has been there, or not, in milliseconds. */
+  get sinceChange(): number {
+    return performance.now() - this.#since;
+  }
+
+  /** Within this time of the beginning of an outage every host has noticed it, in milliseconds. */
+  get patience(): number {
+    const { breaker, commandTimeout } = this.#options;
+    return 2 * (breaker.pause + commandTimeout);
+  }
+
+  /** @throws Error at once while Redis is away, else when it refuses or takes too long, without what was sent. */
+  async run<T>(command: (client: RedisClient) => Promise<T>): Promise<T> {
+    if (!this.there) throw this.#reason;
+    try {
+      const answer = await this.ask(command);
+      this.#failures = 0;
+      return answer;
+    } catch (error) {
+      this.#failures += 1;
+      if (this.#failures >= this.#options.breaker.failures) this.lose(plain(error));
+      throw error;
+    }
+  }
+
+  /** Sends a command though Redis may be away. */
+  async ask<T>(command: (client: RedisClient) => Promise<T>): Promise<T> {
+    try {
+      return await within(this.#options.commandTimeout, command(this.client));
+    } catch (error) {
+      throw plain(error);
+    }
+  }
+
+  /** Takes Redis for away until a heartbeat is answered. */
+  lose(reason: Error): void {
+    if (this.#state === 'closed') return;
+    this.#reason = reason;
+    if (this.#state === 'away') return;
+    this.#become('away');
+    this.#options.logger.warn({ reason: reason.message }, 'Redis is away');
+    this.#options.onAway?.(reason);
+    this.#schedule(0);
+  }
+
+  close(): void {
+    const reason = new Error('the connection to Redis was closed');
+    clearTimeout(this.#timer);
+    this.#cuts += 1;
+    this.#become('closed');
+    this.#reason = reason;
+    this.#options.onAway?.(reason);
+    this.client.disconnect();
+  }
+
+  #cut(): void {
+    this.#cuts += 1;
+    this.lose(this.#trouble ?? new Error('the connection was closed'));
+  }
+
+  #become(state: 'there' | 'away' | 'closed'): void {
+    this.#state = state;
+    this.#since = performance.now();
+    this.#failures = 0;
+    this.#known.tell();
+  }
+
+  #schedule(delay: number): void {
+    if (this.#state === 'closed') return;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => void this.#beat(), delay).unref();
+  }
+
+  async #beat(): Promise<void> {
+    this.#again = this.#beating;
+    if (this.#beating) return;
+    this.#beating = true;
+    const cuts = this.#cuts;
+    const { probe, settled = () => true } = this.#options;
+    try {
+      await probe();
+      if (cuts === this.#cuts && settled()) this.#found();
+      else this.#again = true;
+    } catch (error) {
+      this.lose(plain(error));
+    }
+    this.#beating = false;
+    this.#schedule(this.#again ? 0 : this.#options.breaker.pause);
+  }
+
+  #found(): void {
+    this.#answered = performance.now();
+    this.#trouble = undefined;
+    if (this.#state === 'there' || this.#state === 'closed') return;
+    if (this.#state === 'away') this.#options.logger.info({ away: Math.round(this.sinceChange) }, 'Redis is back');
+    this.#become('there');
+    this.#options.onBack?.();
+  }
+}
+
+/** An error without the command that failed: its arguments may be a password. */
+function plain(error: unknown): Error {
+  return new Error(error instanceof Error ? error.message : String(error));
+}
+
+/** A promise, and what resolves it. */
+function knowable(): { readonly promise: Promise<void>; readonly tell: () => void } {
+  let tell = () => {};
+  const promise = new Promise<void>((resolve) => {
+    tell = resolve;
+  });
+  return { promise, tell };
+}
+
+function within<T>(limit: number, answer: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const giveUp = () => reject(new Error(`Redis has not answered within ${limit} ms`));
+    // After a busy moment the answer may have come and not have been read: it gets a turn to be.
+    const timer = setTimeout(() => setImmediate(giveUp), limit);
+    answer.then(resolve, reject).finally(() => clearTimeout(timer));
+  });
+}
