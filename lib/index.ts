@@ -32,4 +32,4 @@ export {
   size,
   startPlugin,
 } from './plugin/index.js';
-export { type Registry, registry } from './registry.js';
+export { type Counters, type Registry, registry } from './registry.js';

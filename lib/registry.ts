@@ -32,8 +32,19 @@ export interface Registry extends Middleware {
    * what the plugins hold, in the reverse order of their start.
    */
   close(): Promise<void>;
+  /** What this process has counted since its start. */
+  counters(): Counters;
   /** Refuse every change; may be switched at any time. */
   readOnly: boolean;
+}
+
+/** What one process has counted, for the host application's metrics. */
+export interface Counters {
+  /**
+   * Bytes of uploads that had to be read back from the store to know their digest. Stays 0 but after crashes,
+   * and where hosts share no `http.secret`.
+   */
+  readonly uploadBytesReread: number;
 }
 
 function toSettings(options: ResolvedOptions): HttpSettings {
@@ -86,6 +97,10 @@ class Backend {
       log: this.#log,
     });
     return this.#services;
+  }
+
+  counters(): Counters {
+    return { uploadBytesReread: this.#services?.uploads.bytesReread ?? 0 };
   }
 
   /** Takes no more calls, lets those under way end, and then closes the plugins. */
@@ -154,6 +169,7 @@ export function registry(options: RegistryOptions): Registry {
       },
     },
     close: { value: () => backend.close() },
+    counters: { value: () => backend.counters() },
     readOnly: {
       get: () => settings.readOnly,
       set: (value: boolean) => {
