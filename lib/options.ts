@@ -77,7 +77,21 @@ const failedLogins = z.strictObject({
   window: duration({ min: '1s' }).default(900_000),
 });
 
-const schema = z.strictObject({
+const purge = z.strictObject({
+  /** Whether uploads that nobody goes on with are removed, by one host of all that share the store. Default: true. */
+  enabled: z.boolean().default(true),
+  /**
+   * For how long nobody has touched an upload that is removed: neither begun nor appended. At least an hour, as
+   * what a slow client sends may be gathered for that long before it is stored. Default: 7 days.
+   */
+  age: duration({ min: '1h' }).prefault('7d'),
+  /** How long after the end of a purge the next one begins, whichever host it is. Default: 24 h. */
+  interval: duration({ min: '1m' }).prefault('24h'),
+  /** Only say in the log how many uploads would be removed. Default: false. */
+  dryRun: z.boolean().default(false),
+});
+
+const fields = z.strictObject({
   /** Where content is kept. */
   storage: pluginOf('storage'),
   /** What precedes `/v2` in the path: `/portal`. Not needed below koa-mount. Default: nothing. */
@@ -106,6 +120,13 @@ const schema = z.strictObject({
     .strictObject({
       /** The least size of a chunk but the last, as told to clients in `OCI-Chunk-Min-Length`. Default: 1. */
       minChunkBytes: size({ min: 1 }).default(1),
+      /**
+       * Where the state of an upload is between two requests: in the `Location` that the client follows, signed
+       * with `http.secret`, or among the notes of `coordination`. Default: `location`.
+       */
+      state: z.enum(['location', 'coordination']).default('location'),
+      /** What becomes of uploads that nobody goes on with. */
+      purge: purge.prefault({}),
     })
     .prefault({}),
   http: http.prefault({}),
@@ -144,6 +165,14 @@ const schema = z.strictObject({
   /** pino's interface. Default: pino itself, writing JSON to the standard output. */
   logger: z.custom<Logger>(isLogger, 'must have the methods of a pino logger').optional(),
 });
+
+const schema = fields.refine(
+  ({ uploads, coordination }) => uploads.state === 'location' || coordination !== undefined,
+  {
+    path: ['uploads', 'state'],
+    message: 'needs the option coordination',
+  },
+);
 
 /** What `registry()` takes. */
 export type RegistryOptions = z.input<typeof schema>;

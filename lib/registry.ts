@@ -1,5 +1,4 @@
 // A registry: options in, a Koa middleware with a life of its own out.
-import { randomBytes } from 'node:crypto';
 import type { Middleware } from 'koa';
 import { pino } from 'pino';
 import type { Logger } from './contracts/index.js';
@@ -8,7 +7,8 @@ import { type Health, healthOf } from './health.js';
 import { createMiddleware, type HttpSettings, Running } from './http/index.js';
 import { type RegistryOptions, type ResolvedOptions, resolveOptions } from './options.js';
 import { Lifecycle } from './plugin/index.js';
-import { createServices, type Services, UploadStateCodec } from './services/index.js';
+import { createServices, type Services } from './services/index.js';
+import { requiringNotes, warnOfSeveralHosts } from './several-hosts.js';
 
 /** How long closing waits for requests that are under way, in milliseconds. */
 const CLOSE_PATIENCE = 10_000;
@@ -71,14 +71,18 @@ class Backend {
   readonly lifecycle: Lifecycle<Plugins>;
   readonly #options: ResolvedOptions;
   readonly #log: Logger;
+  readonly #isReadOnly: () => boolean;
   readonly running = new Running();
   #services: Services | undefined;
   #closed: Promise<void> | undefined;
 
-  constructor(options: ResolvedOptions, log: Logger) {
-    const { storage, cache, coordination, auth, layer, formats } = options;
+  constructor(options: ResolvedOptions, log: Logger, isReadOnly: () => boolean) {
+    const { storage, cache, auth, layer, formats, uploads } = options;
+    const { coordination: given } = options;
+    const coordination = given && (uploads.state === 'coordination' ? requiringNotes(given) : given);
     this.#options = options;
     this.#log = log;
+    this.#isReadOnly = isReadOnly;
     const registry = options.prefix === '' ? '/' : options.prefix;
     this.lifecycle = new Lifecycle({ storage, cache, coordination, auth, layer, formats }, { logger: log, registry });
   }
@@ -88,15 +92,14 @@ class Backend {
     if (this.#closed !== undefined) throw new RegistryError('UNAVAILABLE', undefined, { cause: new Error('closed') });
     const instances = this.lifecycle.current();
     if (instances === undefined) return this.#started();
-    const { validation, failedLogins } = this.#options;
-    this.#services ??= createServices({
-      ...instances,
-      requireReferences: validation.manifests.references,
-      portableUploads: this.#options.http.secret !== undefined,
-      failedLogins: failedLogins.enabled ? failedLogins : undefined,
-      log: this.#log,
-    });
+    this.#services ??= this.#serve(instances);
     return this.#services;
+  }
+
+  /** Resolves when the plugins are up, and with them what goes on between requests. */
+  async ready(): Promise<void> {
+    await this.lifecycle.ready();
+    await this.services();
   }
 
   counters(): Counters {
@@ -105,8 +108,30 @@ class Backend {
 
   /** Takes no more calls, lets those under way end, and then closes the plugins. */
   close(): Promise<void> {
-    this.#closed ??= this.running.idle(CLOSE_PATIENCE).then(async () => void (await this.lifecycle.close()));
+    this.#closed ??= this.#close();
     return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    await Promise.all([this.running.idle(CLOSE_PATIENCE), this.#services?.uploadPurge?.stop()]);
+    await this.lifecycle.close();
+  }
+
+  #serve(instances: NonNullable<ReturnType<Lifecycle<Plugins>['current']>>): Services {
+    const { validation, failedLogins, uploads, http } = this.#options;
+    const services = createServices({
+      ...instances,
+      requireReferences: validation.manifests.references,
+      uploadState: {
+        secret: http.secret,
+        noted: uploads.state === 'coordination' ? { ttl: uploads.purge.age } : undefined,
+      },
+      failedLogins: failedLogins.enabled ? failedLogins : undefined,
+      uploadPurge: uploads.purge.enabled ? { ...uploads.purge, isReadOnly: this.#isReadOnly } : undefined,
+      log: this.#log,
+    });
+    services.uploadPurge?.start();
+    return services;
   }
 
   async #started(): Promise<Services> {
@@ -150,17 +175,17 @@ export function registry(options: RegistryOptions): Registry {
   const resolved = resolveOptions(options);
   const log = resolved.logger ?? pino({ name: 'koa-registry' });
   const settings = toSettings(resolved);
-  const backend = new Backend(resolved, log);
+  const backend = new Backend(resolved, log, () => settings.readOnly);
   if (resolved.auth === undefined) {
     log.warn({ prefix: resolved.prefix }, 'no auth handler: everybody may pull, push and, where it is enabled, delete');
   }
-  const states = new UploadStateCodec(resolved.http.secret ?? randomBytes(32).toString('hex'));
+  warnOfSeveralHosts(resolved, log);
   const middleware = createMiddleware(
-    { log, states, settings, running: backend.running, services: () => backend.services() },
+    { log, settings, running: backend.running, services: () => backend.services() },
     resolved.prefix,
   );
   return Object.defineProperties(middleware, {
-    ready: { value: () => whileAwake(backend.lifecycle.ready()) },
+    ready: { value: () => whileAwake(backend.ready()) },
     health: {
       value: () => {
         // Whoever sends requests only to what is healthy would otherwise wait for the first one for ever.

@@ -1,3 +1,5 @@
 // Functions for whoever looks after a registry's data; they work on a storage plugin, whether or not
 // a registry is running on it.
+export type { PurgeReport } from '../services/upload-sweep.js';
+export { type PurgeUploadsOptions, purgeUploads } from './purge-uploads.js';
 export { type RebuildReferrersOptions, rebuildReferrers } from './rebuild-referrers.js';

@@ -38,6 +38,14 @@ export interface OpenOptions extends CallOptions {
   readonly end?: number | undefined;
 }
 
+export interface CommitOptions {
+  /**
+   * How many bytes are to be published, where that is known: somebody may have appended since, and a store
+   * that shows writes late may not show all of them yet.
+   */
+  readonly size?: number | undefined;
+}
+
 export interface UrlOptions {
   /** The method that the client will use. */
   readonly method: 'GET' | 'HEAD';
@@ -112,9 +120,10 @@ export interface StorageDriver {
    * when it resolves, and idempotent (a repeated call whose `from` is gone and whose `to` is there
    * succeeds). Nothing is left at `from`.
    *
-   * @throws DriverError `not-found` when neither is there.
+   * @throws DriverError `not-found` when neither is there; `offset-conflict`, with all as it was, when the
+   *   content is not of `options.size`.
    */
-  commit(from: string, to: string): Promise<void>;
+  commit(from: string, to: string, options?: CommitOptions): Promise<void>;
 
   /**
    * Removes an object, or everything below a prefix, gone for good when it resolves. An object is

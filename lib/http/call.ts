@@ -6,7 +6,7 @@ import type { Grant, Logger } from '../contracts/index.js';
 import type { Digest } from '../model/digest.js';
 import type { Reference } from '../model/reference.js';
 import type { RepositoryName } from '../model/repository-name.js';
-import type { Services, UploadStateCodec } from '../services/index.js';
+import type { Services } from '../services/index.js';
 import type { Mount } from './mount.js';
 import type { Route } from './routes.js';
 import type { Running } from './running.js';
@@ -15,7 +15,6 @@ import { type UrlOptions, Urls } from './urls.js';
 /** What the HTTP face of one registry is made of. */
 export interface HttpParts {
   readonly log: Logger;
-  readonly states: UploadStateCodec;
   readonly settings: HttpSettings;
   readonly running: Running;
   /** The services, once the plugins are up; throws `UNAVAILABLE` while they are not. */
@@ -76,10 +75,6 @@ export class Call {
 
   get settings(): HttpSettings {
     return this.#parts.settings;
-  }
-
-  get states(): UploadStateCodec {
-    return this.#parts.states;
   }
 
   get repository(): RepositoryName {

@@ -70,8 +70,9 @@ export class Urls {
     return this.#url(`/v2/${repository}/manifests/${digest}`);
   }
 
-  upload(repository: RepositoryName, uuid: string, state: string): string {
-    return this.#url(`/v2/${repository}/blobs/uploads/${uuid}?_state=${state}`);
+  upload(repository: RepositoryName, uuid: string, state: string | undefined): string {
+    const query = state === undefined ? '' : `?_state=${state}`;
+    return this.#url(`/v2/${repository}/blobs/uploads/${uuid}${query}`);
   }
 
   /** The API's root, `…/v2/`. */

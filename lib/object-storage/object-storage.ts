@@ -1,7 +1,15 @@
 // A storage driver made of a bucket. What is published at a key is one object; what is being appended
 // stands beside it as parts, so that any host can go on, and a commit joins them within the store.
 import { Readable } from 'node:stream';
-import type { CallOptions, Entry, ListOptions, OpenOptions, Stat, StorageDriver } from '../contracts/index.js';
+import type {
+  CallOptions,
+  CommitOptions,
+  Entry,
+  ListOptions,
+  OpenOptions,
+  Stat,
+  StorageDriver,
+} from '../contracts/index.js';
 import { DriverError, isDriverError } from '../errors.js';
 import { appendParts } from './append.js';
 import type { Bucket } from './bucket.js';
@@ -98,13 +106,18 @@ class ObjectStorageDriver implements StorageDriver {
     return appendParts(this.#bucket, name, pieces, source, { key, partBytes: this.#partBytes });
   }
 
-  async commit(from: string, to: string): Promise<void> {
+  async commit(from: string, to: string, { size }: CommitOptions = {}): Promise<void> {
     const { pieces, isParts, names } = await findStanding(this.#bucket, this.#names.object(from));
+    if (pieces.length > 0) assertSize(from, sizeOf(pieces), size);
     if (from === to && !isParts) return;
     const target = this.#names.object(to);
     const joined = pieces.length > 0 && (await happens(this.#bucket.join(pieces, target)));
-    // Not there, or no longer whole: an earlier commit, or one on another host, has been faster.
-    if (!joined && !(await happens(this.#bucket.head(target)))) throw new DriverError('not-found', from);
+    if (!joined) {
+      // Not there, or no longer whole: an earlier commit, or one on another host, has been faster.
+      const published = await absentIfNotFound(this.#bucket.head(target));
+      if (published === undefined) throw new DriverError('not-found', from);
+      assertSize(from, published.size, size);
+    }
     await deleteHiding(this.#bucket, names);
   }
 
@@ -138,6 +151,10 @@ class ObjectStorageDriver implements StorageDriver {
     }
     await deleteHiding(this.#bucket, batch);
   }
+}
+
+function assertSize(key: string, present: number, wanted: number | undefined): void {
+  if (wanted !== undefined && present !== wanted) throw new DriverError('offset-conflict', key);
 }
 
 async function absentIfNotFound<T>(call: Promise<T>): Promise<T | undefined> {

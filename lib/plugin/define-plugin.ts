@@ -33,6 +33,11 @@ export interface PluginDefinition<K extends PluginKind, S extends StandardSchema
   /** Any Standard Schema (zod, valibot, arktype …) of an object. A property marked `writeOnly` is a secret. */
   readonly options: S;
   /**
+   * Whether several hosts may use at once what it stands for, as a bucket: the registry then warns of what such
+   * hosts need and lack. Default: false.
+   */
+  readonly shared?: boolean;
+  /**
    * Makes what the extension point asks for; may do I/O. Called with checked options, again after a
    * backoff when it fails.
    */

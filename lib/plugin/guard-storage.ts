@@ -155,10 +155,10 @@ export function guardStorage(driver: StorageDriver, name: string): StorageDriver
       });
       return guarded.outcome(size);
     },
-    commit: (from, to) =>
+    commit: (from, to, options) =>
       call(from, undefined, async () => {
         checkKey(to);
-        return driver.commit(from, to);
+        return driver.commit(from, to, options);
       }),
     remove: (key) => call(key, undefined, () => driver.remove(key)),
     ...guardCapabilities(driver),

@@ -13,6 +13,7 @@ import { Contents } from './contents.js';
 import type { Descriptors } from './descriptors.js';
 import { blobKey, blobLinkKey, blobMembershipKey } from './keys.js';
 import { orAbsent, readLink, removeIfPresent, writeLink } from './links.js';
+import type { Visibility } from './visibility.js';
 
 /** How many digests, and repositories of each, are remembered for a mount that names no source. */
 const HINTS = 10_000;
@@ -22,6 +23,7 @@ export interface BlobStoreParts {
   readonly storage: StorageDriver;
   readonly descriptors: Descriptors;
   readonly contents: Contents;
+  readonly visibility: Visibility;
 }
 
 /** What part of a blob is wanted, and until when. */
@@ -37,12 +39,14 @@ export class BlobStore {
   readonly #storage: StorageDriver;
   readonly #descriptors: Descriptors;
   readonly #contents: Contents;
+  readonly #visibility: Visibility;
   readonly #hints = new LRUCache<Digest, readonly RepositoryName[]>({ max: HINTS });
 
-  constructor({ storage, descriptors, contents }: BlobStoreParts) {
+  constructor({ storage, descriptors, contents, visibility }: BlobStoreParts) {
     this.#storage = storage;
     this.#descriptors = descriptors;
     this.#contents = contents;
+    this.#visibility = visibility;
   }
 
   /**
@@ -58,13 +62,18 @@ export class BlobStore {
 
   /** As {@link stat}, but asks the store: a push must not believe what is only remembered. */
   async confirm(repository: RepositoryName, digest: Digest): Promise<Descriptor | undefined> {
-    const target = await readLink(this.#storage, blobLinkKey(repository, digest));
+    const target = await this.#readLink(repository, digest);
     return target && (await this.#measure(target));
+  }
+
+  #readLink(repository: RepositoryName, digest: Digest): Promise<Digest | undefined> {
+    const key = blobLinkKey(repository, digest);
+    return this.#visibility.find(key, () => readLink(this.#storage, key));
   }
 
   #look(repository: RepositoryName, digest: Digest): Promise<Descriptor> {
     return this.#descriptors.remember(`blobs:${repository}`, digest, async () => {
-      const target = await readLink(this.#storage, blobLinkKey(repository, digest));
+      const target = await this.#readLink(repository, digest);
       const descriptor = target && ((await this.#descriptors.get('blobs', target)) ?? (await this.#measure(target)));
       if (descriptor === undefined) throw new RegistryError('BLOB_UNKNOWN', { digest });
       this.#hint(repository, digest);
@@ -74,7 +83,8 @@ export class BlobStore {
 
   #measure(digest: Digest): Promise<Descriptor | undefined> {
     return this.#descriptors.remember('blobs', digest, async () => {
-      const stat = await orAbsent(this.#storage.stat(blobKey(digest)));
+      const key = blobKey(digest);
+      const stat = await this.#visibility.find(key, () => orAbsent(this.#storage.stat(key)));
       return stat?.kind === 'object' ? { mediaType: OCTET_STREAM, digest, size: stat.size } : undefined;
     });
   }
@@ -86,28 +96,34 @@ export class BlobStore {
    * @throws RegistryError `BLOB_UNKNOWN` when the content is gone from under its link.
    */
   async open(repository: RepositoryName, named: Digest, options: OpenOptions): Promise<Buffer | Readable> {
-    const { descriptor, range, call } = options;
-    const { digest, size } = descriptor;
+    const { digest } = options.descriptor;
     try {
-      if (!Contents.fits(size)) return await this.#storage.open(blobKey(digest), { ...range, signal: call.signal });
-      let bytes = this.#contents.get(digest);
-      if (bytes === undefined) {
-        bytes = await this.#storage.get(blobKey(digest), { signal: call.signal });
-        this.#contents.keep(digest, bytes);
-      }
-      return range === undefined ? bytes : bytes.subarray(range.start, range.end + 1);
+      return await this.#read(options);
     } catch (error) {
       if (!isDriverError(error, 'not-found')) throw error;
+      const late = await this.#visibility.find(blobKey(digest), () => orAbsent(this.#read(options)));
+      if (late !== undefined) return late;
       await this.#descriptors.revoke(`blobs:${repository}`, named, async () => undefined);
       await this.#descriptors.revoke('blobs', digest, async () => undefined);
       throw new RegistryError('BLOB_UNKNOWN', { digest: named }, { cause: error });
     }
   }
 
+  async #read({ descriptor: { digest, size }, range, call }: OpenOptions): Promise<Buffer | Readable> {
+    if (!Contents.fits(size)) return this.#storage.open(blobKey(digest), { ...range, signal: call.signal });
+    let bytes = this.#contents.get(digest);
+    if (bytes === undefined) {
+      bytes = await this.#storage.get(blobKey(digest), { signal: call.signal });
+      this.#contents.keep(digest, bytes);
+    }
+    return range === undefined ? bytes : bytes.subarray(range.start, range.end + 1);
+  }
+
   /** Makes content that stands in the store, where `descriptor` says, a blob of the repository under `digest`. */
   async link(repository: RepositoryName, digest: Digest, descriptor: Descriptor): Promise<void> {
     await this.#descriptors.remember(`blobs:${repository}`, digest, async () => {
-      await writeLink(this.#storage, blobLinkKey(repository, digest), descriptor.digest);
+      const key = blobLinkKey(repository, digest);
+      await this.#visibility.writing(key, () => writeLink(this.#storage, key, descriptor.digest));
       return descriptor;
     });
     this.#hint(repository, digest);
@@ -131,8 +147,11 @@ export class BlobStore {
    * @throws RegistryError `BLOB_UNKNOWN`.
    */
   async delete(repository: RepositoryName, digest: Digest): Promise<void> {
-    const remove = () => removeIfPresent(this.#storage, blobMembershipKey(repository, digest));
-    const removed = await this.#descriptors.revoke(`blobs:${repository}`, digest, remove);
+    const removed = await this.#descriptors.revoke(`blobs:${repository}`, digest, () =>
+      this.#visibility.removing(blobLinkKey(repository, digest), () =>
+        removeIfPresent(this.#storage, blobMembershipKey(repository, digest)),
+      ),
+    );
     if (!removed) throw new RegistryError('BLOB_UNKNOWN', { digest });
   }
 

@@ -1,4 +1,5 @@
 // What a registry does, whatever speaks to it. Made once its plugins are up.
+import { randomBytes } from 'node:crypto';
 import type {
   AuthHandler,
   Coordinator,
@@ -19,9 +20,14 @@ import { ManifestReader } from './manifest-reader.js';
 import { ManifestStore } from './manifest-store.js';
 import { MemoryCoordinator } from './memory-coordinator.js';
 import { MemoryDescriptorCache } from './memory-descriptor-cache.js';
+import { MemoryNotes } from './memory-notes.js';
 import { Referrers } from './referrers.js';
 import { TagStore } from './tag-store.js';
+import { UploadPurge, type UploadPurgeParts } from './upload-purge.js';
+import { UploadStateCodec } from './upload-state.js';
+import { LocationStates, NotedStates, type UploadStates } from './upload-states.js';
 import { UploadStore } from './upload-store.js';
+import { Visibility } from './visibility.js';
 
 /** What the services are made of: the plugins' instances and a few settings. */
 export interface ServiceParts {
@@ -32,12 +38,22 @@ export interface ServiceParts {
   readonly formats?: readonly ManifestFormat[] | undefined;
   readonly coordination?: Coordinator | undefined;
   readonly requireReferences?: boolean;
-  /** Whether other processes may go on with an upload that this one has begun. */
-  readonly portableUploads?: boolean;
+  /** How other processes go on with an upload that this one has begun. Default: they do not. */
+  readonly uploadState?: UploadStateSettings | undefined;
   /** Left out where guessing is nobody's concern. */
   readonly failedLogins?: FailedLoginLimits | undefined;
+  /** Left out where abandoned uploads are left alone. */
+  readonly uploadPurge?: Pick<UploadPurgeParts, 'age' | 'interval' | 'dryRun' | 'isReadOnly'> | undefined;
   readonly log: Logger;
   readonly clock?: () => number;
+}
+
+/** Where the state of an upload is between two requests. */
+export interface UploadStateSettings {
+  /** Signs what travels with the client; that of all hosts. */
+  readonly secret?: string | undefined;
+  /** Set where it is among the coordination's notes instead, for `ttl` milliseconds after the last request. */
+  readonly noted?: { readonly ttl: number } | undefined;
 }
 
 export interface Services {
@@ -47,6 +63,8 @@ export interface Services {
   readonly layer: LayerHandler | undefined;
   readonly blobs: BlobStore;
   readonly uploads: UploadStore;
+  readonly uploadStates: UploadStates;
+  readonly uploadPurge: UploadPurge | undefined;
   readonly manifests: ManifestStore;
   readonly tags: TagStore;
   readonly referrers: Referrers;
@@ -54,31 +72,43 @@ export interface Services {
 }
 
 export function createServices(parts: ServiceParts): Services {
-  const { storage, auth, layer, log, clock = Date.now, requireReferences = true, portableUploads = false } = parts;
-  const leases = new Leases(parts.coordination ?? new MemoryCoordinator(clock), log);
+  const { storage, auth, layer, log, clock = Date.now, requireReferences = true } = parts;
+  const coordinator = parts.coordination ?? new MemoryCoordinator(clock);
+  const leases = new Leases(coordinator, log);
+  const notes = coordinator.notes ?? new MemoryNotes(clock);
+  const visibility = new Visibility(notes, log);
   const descriptors = new Descriptors(parts.cache ?? new MemoryDescriptorCache(), log);
   const formats = new Formats(parts.formats);
-  const blobs = new BlobStore({ storage, descriptors, contents: new Contents() });
-  const tags = new TagStore(storage, leases);
-  const reader = new ManifestReader({ storage, descriptors, formats });
+  const blobs = new BlobStore({ storage, descriptors, contents: new Contents(), visibility });
+  const tags = new TagStore(storage, leases, visibility);
+  const reader = new ManifestReader({ storage, descriptors, formats, visibility });
   const referrers = new Referrers(storage, reader, tags);
-  const manifests = new ManifestStore({
-    storage,
-    descriptors,
-    formats,
-    reader,
-    blobs,
-    tags,
-    referrers,
-    requireReferences,
-  });
-  const uploads = new UploadStore({ storage, blobs, leases, portable: portableUploads, log, clock });
+  const manifests = new ManifestStore({ formats, reader, blobs, tags, referrers, requireReferences });
+  const { uploadState: { secret, noted } = {} } = parts;
+  const codec = new UploadStateCodec(secret ?? randomBytes(32).toString('hex'));
+  const uploadStates = noted ? new NotedStates(notes, noted.ttl, log) : new LocationStates(codec);
+  const portable = secret !== undefined || noted !== undefined;
+  const uploads = new UploadStore({ storage, blobs, leases, visibility, states: uploadStates, portable, log, clock });
+  const uploadPurge = parts.uploadPurge && new UploadPurge({ storage, leases, log, clock, ...parts.uploadPurge });
   const failedLogins = parts.failedLogins && new FailedLogins(parts.failedLogins, clock);
   const catalog = new Catalog(storage);
-  return { storage, auth, failedLogins, layer, blobs, uploads, manifests, tags, referrers, catalog };
+  return {
+    storage,
+    auth,
+    failedLogins,
+    layer,
+    blobs,
+    uploads,
+    uploadStates,
+    uploadPurge,
+    manifests,
+    tags,
+    referrers,
+    catalog,
+  };
 }
 
+export type { Chunk } from './chunk.js';
 export type { Login } from './failed-logins.js';
 export type { SessionReference } from './upload-session.js';
-export { type UploadState, UploadStateCodec } from './upload-state.js';
-export type { Chunk } from './upload-store.js';
+export type { UploadState } from './upload-state.js';

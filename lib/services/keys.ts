@@ -11,9 +11,10 @@
 //       _uploads/<uuid>/{data,startedat}                                   an upload session
 //       _uploads/<uuid>/hashes/<alg>/<offset>                              ours: the hash of what was received
 //       _referrers/<alg>/<hex>/<alg>-<hex>                                 ours: a referrer's descriptor by subject
+//     _purge/uploads                                                       ours: when the last purge of uploads ended
 //
 // A link's content is the digest it leads to. distribution ignores folders whose names it does not
-// know below `_`, so `_referrers` does not disturb it.
+// know below `_`, so `_referrers` does not disturb it; nor does `_purge`, beside the folders that it looks at.
 import { type Digest, type DigestAlgorithm, digestAlgorithm, digestHex } from '../model/digest.js';
 import type { Tag } from '../model/reference.js';
 import type { RepositoryName } from '../model/repository-name.js';
@@ -27,6 +28,12 @@ function path(digest: Digest): string {
 
 /** The prefix below which all repositories stand. */
 export const REPOSITORIES = `${ROOT}/repositories`;
+
+/** When abandoned uploads were last purged, by whichever host. */
+export const UPLOADS_PURGED = `${ROOT}/_purge/uploads`;
+
+/** The folder of a repository below which its upload sessions stand. */
+export const UPLOADS = '_uploads';
 
 /** The content of a digest, whoever links to it. */
 export function blobKey(digest: Digest): string {
@@ -76,8 +83,12 @@ export function tagIndexKey(name: RepositoryName, tag: Tag, digest: Digest): str
   return `${tagKey(name, tag)}/index/${path(digest)}/link`;
 }
 
+export function uploadsKey(name: RepositoryName): string {
+  return `${REPOSITORIES}/${name}/${UPLOADS}`;
+}
+
 export function uploadKey(name: RepositoryName, uuid: string): string {
-  return `${REPOSITORIES}/${name}/_uploads/${uuid}`;
+  return `${uploadsKey(name)}/${uuid}`;
 }
 
 export function uploadDataKey(name: RepositoryName, uuid: string): string {

@@ -7,6 +7,11 @@ import { MemoryCoordinator } from './memory-coordinator.js';
 /** How long a request waits for the one before it, in milliseconds. */
 const PATIENCE = 10_000;
 
+export interface TurnOptions {
+  /** How long to wait for the work before it, in milliseconds; 0 not at all. Default: 10 s. */
+  readonly wait?: number;
+}
+
 /** How long a lease outlives a host that dies, in milliseconds. */
 const TTL = 30_000;
 
@@ -23,8 +28,12 @@ export class Leases {
   }
 
   /** Runs `work` when all earlier work of the same name is done; `undefined` when that takes too long. */
-  async take<T>(name: string, work: (lease: Lease) => Promise<T>): Promise<{ readonly result: T } | undefined> {
-    const lease = await this.#acquire(name);
+  async take<T>(
+    name: string,
+    work: (lease: Lease) => Promise<T>,
+    { wait = PATIENCE }: TurnOptions = {},
+  ): Promise<{ readonly result: T } | undefined> {
+    const lease = await this.#acquire(name, wait);
     if (lease === undefined) return undefined;
     try {
       return { result: await work(lease) };
@@ -37,8 +46,8 @@ export class Leases {
    * Without coordination requests of this process still take turns, and those of different hosts are
    * kept apart by the store: of two appends at one offset one wins, and what is published is measured.
    */
-  async #acquire(name: string): Promise<Lease | undefined> {
-    const options = { ttl: TTL, wait: PATIENCE };
+  async #acquire(name: string, wait: number): Promise<Lease | undefined> {
+    const options = { ttl: TTL, wait };
     try {
       const lease = await this.#coordinator.acquire(name, options);
       this.#note(false);

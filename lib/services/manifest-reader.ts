@@ -1,4 +1,4 @@
-// Reading manifests by digest: from memory where their content is kept, from the store otherwise.
+// Manifests of a repository by digest: from memory where their content is kept, from the store otherwise.
 import { LRUCache } from 'lru-cache';
 import type { StorageDriver } from '../contracts/storage.js';
 import { RegistryError } from '../errors.js';
@@ -8,8 +8,9 @@ import type { Manifest } from '../model/manifest.js';
 import type { RepositoryName } from '../model/repository-name.js';
 import type { Descriptors } from './descriptors.js';
 import type { Formats } from './formats.js';
-import { blobKey, revisionLinkKey } from './keys.js';
-import { orAbsent, readLink, writeLink } from './links.js';
+import { blobKey, revisionKey, revisionLinkKey } from './keys.js';
+import { orAbsent, readLink, removeIfPresent, writeLink } from './links.js';
+import type { Visibility } from './visibility.js';
 
 /** In bytes, of all manifests that are kept parsed. */
 const CAPACITY = 32 * 1024 * 1024;
@@ -25,12 +26,14 @@ export interface ManifestReaderParts {
   readonly storage: StorageDriver;
   readonly descriptors: Descriptors;
   readonly formats: Formats;
+  readonly visibility: Visibility;
 }
 
 export class ManifestReader {
   readonly #storage: StorageDriver;
   readonly #descriptors: Descriptors;
   readonly #formats: Formats;
+  readonly #visibility: Visibility;
   /** By digest: right for as long as it is kept, because what stands under a digest never changes. */
   readonly #kept = new LRUCache<Digest, StoredManifest>({
     maxSize: CAPACITY,
@@ -38,10 +41,11 @@ export class ManifestReader {
     sizeCalculation: ({ bytes }) => 2 * bytes.length + 512,
   });
 
-  constructor({ storage, descriptors, formats }: ManifestReaderParts) {
+  constructor({ storage, descriptors, formats, visibility }: ManifestReaderParts) {
     this.#storage = storage;
     this.#descriptors = descriptors;
     this.#formats = formats;
+    this.#visibility = visibility;
   }
 
   /**
@@ -57,12 +61,22 @@ export class ManifestReader {
   /** Whether the manifest is in the repository, as far as is known; its content is not read. */
   async has(repository: RepositoryName, digest: Digest): Promise<boolean> {
     if ((await this.#descriptors.get(`manifests:${repository}`, digest)) !== undefined) return true;
-    return (await readLink(this.#storage, revisionLinkKey(repository, digest))) !== undefined;
+    return this.isLinked(repository, digest);
+  }
+
+  /** As {@link has}, but asks the store. */
+  async isLinked(repository: RepositoryName, digest: Digest): Promise<boolean> {
+    return (await this.#readLink(repository, digest)) !== undefined;
+  }
+
+  #readLink(repository: RepositoryName, digest: Digest): Promise<Digest | undefined> {
+    const key = revisionLinkKey(repository, digest);
+    return this.#visibility.find(key, () => readLink(this.#storage, key));
   }
 
   #look(repository: RepositoryName, digest: Digest): Promise<Descriptor | undefined> {
     return this.#descriptors.remember(`manifests:${repository}`, digest, async () => {
-      const target = await readLink(this.#storage, revisionLinkKey(repository, digest));
+      const target = await this.#readLink(repository, digest);
       const stored = target && (await this.#load(target));
       return stored && describe(stored);
     });
@@ -71,7 +85,8 @@ export class ManifestReader {
   async #load(digest: Digest): Promise<StoredManifest | undefined> {
     const kept = this.#kept.get(digest);
     if (kept !== undefined) return kept;
-    const bytes = await orAbsent(this.#storage.get(blobKey(digest)));
+    const key = blobKey(digest);
+    const bytes = await this.#visibility.find(key, () => orAbsent(this.#storage.get(key)));
     const manifest = bytes && this.#parse(bytes);
     return manifest && this.#keep({ digest, bytes, manifest });
   }
@@ -90,19 +105,33 @@ export class ManifestReader {
     return stored;
   }
 
-  /** Enters a manifest, whose content stands in the store, into the repository, and keeps it. */
-  async link(repository: RepositoryName, stored: StoredManifest): Promise<void> {
-    const { digest } = this.#keep(stored);
+  /** Stores a manifest and enters it into the repository, in this order, and keeps it. */
+  async write(repository: RepositoryName, stored: StoredManifest): Promise<void> {
+    const { digest, bytes } = stored;
+    await this.#visibility.writing(blobKey(digest), () => this.#storage.put(blobKey(digest), bytes));
+    this.#keep(stored);
     await this.#descriptors.remember(`manifests:${repository}`, digest, async () => {
-      await writeLink(this.#storage, revisionLinkKey(repository, digest), digest);
+      const key = revisionLinkKey(repository, digest);
+      await this.#visibility.writing(key, () => writeLink(this.#storage, key, digest));
       return describe(stored);
     });
   }
 
+  /** Takes a manifest from the repository; answers whether it was there. */
+  remove(repository: RepositoryName, digest: Digest): Promise<boolean> {
+    return this.#descriptors.revoke(`manifests:${repository}`, digest, () =>
+      this.#visibility.removing(revisionLinkKey(repository, digest), () =>
+        removeIfPresent(this.#storage, revisionKey(repository, digest)),
+      ),
+    );
+  }
+
   /** Whether the store, not only the memory, has the manifest in the repository. */
   async confirm(repository: RepositoryName, digest: Digest): Promise<boolean> {
-    const target = await readLink(this.#storage, revisionLinkKey(repository, digest));
-    return target !== undefined && (await orAbsent(this.#storage.stat(blobKey(target)))) !== undefined;
+    const target = await this.#readLink(repository, digest);
+    if (target === undefined) return false;
+    const key = blobKey(target);
+    return (await this.#visibility.find(key, () => orAbsent(this.#storage.stat(key)))) !== undefined;
   }
 }
 

@@ -1,5 +1,4 @@
 // Manifests: what a push has to prove before it is believed, and in which order it becomes visible.
-import type { StorageDriver } from '../contracts/storage.js';
 import { type ErrorEntry, errorEntry, RegistryError } from '../errors.js';
 import { type Digest, digestAlgorithm, digestOf } from '../model/digest.js';
 import type { Manifest } from '../model/manifest.js';
@@ -8,10 +7,7 @@ import { isDigestReference, type Reference, type Tag } from '../model/reference.
 import type { RepositoryName } from '../model/repository-name.js';
 import type { BlobStore } from './blob-store.js';
 import { mapBounded } from './bounded.js';
-import type { Descriptors } from './descriptors.js';
 import type { Formats } from './formats.js';
-import { blobKey, revisionKey, revisionLinkKey } from './keys.js';
-import { readLink, removeIfPresent } from './links.js';
 import type { ManifestReader, StoredManifest } from './manifest-reader.js';
 import type { Referrers } from './referrers.js';
 import type { TagStore } from './tag-store.js';
@@ -23,8 +19,6 @@ const AT_ONCE = 16;
 const MOST_MISSING = 100;
 
 export interface ManifestStoreParts {
-  readonly storage: StorageDriver;
-  readonly descriptors: Descriptors;
   readonly formats: Formats;
   readonly reader: ManifestReader;
   readonly blobs: BlobStore;
@@ -69,7 +63,7 @@ export class ManifestStore {
    *   digest reference names; `MANIFEST_BLOB_UNKNOWN`, one for each missing blob or manifest.
    */
   async put({ repository, reference, bytes, mediaType, tags }: ManifestPush): Promise<StoredManifest> {
-    const { storage, formats, reader, referrers } = this.#parts;
+    const { formats, reader, referrers } = this.#parts;
     const named = isDigestReference(reference) ? reference : undefined;
     const digest = digestOf(bytes, named && digestAlgorithm(named));
     if (named !== undefined && named !== digest)
@@ -78,8 +72,7 @@ export class ManifestStore {
     if (this.#parts.requireReferences) await this.#verifyReferences(repository, manifest);
 
     const stored = { digest, bytes, manifest };
-    await storage.put(blobKey(digest), bytes);
-    await reader.link(repository, stored);
+    await reader.write(repository, stored);
     await referrers.add(repository, stored);
     for (const tag of isDigestReference(reference) ? tags : [reference, ...tags]) {
       await this.#parts.tags.set(repository, tag, digest);
@@ -114,13 +107,12 @@ export class ManifestStore {
   }
 
   async #deleteRevision(repository: RepositoryName, digest: Digest): Promise<boolean> {
-    const { storage, descriptors, reader, tags, referrers } = this.#parts;
-    if ((await readLink(storage, revisionLinkKey(repository, digest))) === undefined) return false;
+    const { reader, tags, referrers } = this.#parts;
+    if (!(await reader.isLinked(repository, digest))) return false;
     const stored = await reader.read(repository, digest);
     await tags.deleteAllOf(repository, digest);
     if (stored !== undefined) await referrers.remove(repository, stored);
-    const remove = () => removeIfPresent(storage, revisionKey(repository, digest));
-    return descriptors.revoke(`manifests:${repository}`, digest, remove);
+    return reader.remove(repository, digest);
   }
 }
 

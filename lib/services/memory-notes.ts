@@ -9,7 +9,7 @@ export class MemoryNotes implements Notes {
   readonly #kept: LRUCache<string, string>;
 
   constructor(clock: () => number) {
-    this.#kept = new LRUCache({ max: CAPACITY, perf: { now: clock } });
+    this.#kept = new LRUCache({ max: CAPACITY, perf: { now: clock }, ttlResolution: 0 });
   }
 
   async get(name: string): Promise<string | undefined> {

@@ -10,6 +10,7 @@ import type { Leases } from './leases.js';
 import { readLink, removeIfPresent, writeLink } from './links.js';
 import { childrenOf, hasChild } from './listing.js';
 import { type Page, takePage } from './page.js';
+import type { Visibility } from './visibility.js';
 
 /** How many tags are looked at at once when those of one manifest are sought. */
 const AT_ONCE = 32;
@@ -18,15 +19,18 @@ export class TagStore {
   readonly #storage: StorageDriver;
   /** A tag is two objects: whoever changes them takes turns, or a push could lose its tag to a delete. */
   readonly #leases: Leases;
+  readonly #visibility: Visibility;
 
-  constructor(storage: StorageDriver, leases: Leases) {
+  constructor(storage: StorageDriver, leases: Leases, visibility: Visibility) {
     this.#storage = storage;
     this.#leases = leases;
+    this.#visibility = visibility;
   }
 
   /** The digest that a tag leads to. */
   resolve(repository: RepositoryName, tag: Tag): Promise<Digest | undefined> {
-    return readLink(this.#storage, tagCurrentKey(repository, tag));
+    const key = tagCurrentKey(repository, tag);
+    return this.#visibility.find(key, () => readLink(this.#storage, key));
   }
 
   /**
@@ -35,14 +39,21 @@ export class TagStore {
    */
   set(repository: RepositoryName, tag: Tag, digest: Digest): Promise<void> {
     return this.#turn(repository, tag, async () => {
-      await writeLink(this.#storage, tagCurrentKey(repository, tag), digest);
+      const key = tagCurrentKey(repository, tag);
+      await this.#visibility.writing(key, () => writeLink(this.#storage, key, digest));
       await writeLink(this.#storage, tagIndexKey(repository, tag, digest), digest);
     });
   }
 
   /** Removes a tag and its history; answers whether it was there. */
   delete(repository: RepositoryName, tag: Tag): Promise<boolean> {
-    return this.#turn(repository, tag, () => removeIfPresent(this.#storage, tagKey(repository, tag)));
+    return this.#turn(repository, tag, () => this.#remove(repository, tag));
+  }
+
+  #remove(repository: RepositoryName, tag: Tag): Promise<boolean> {
+    return this.#visibility.removing(tagCurrentKey(repository, tag), () =>
+      removeIfPresent(this.#storage, tagKey(repository, tag)),
+    );
   }
 
   async #turn<T>(repository: RepositoryName, tag: Tag, work: () => Promise<T>): Promise<T> {
@@ -86,8 +97,7 @@ export class TagStore {
       if ((await this.resolve(repository, tag)) !== digest) return;
       await this.#turn(repository, tag, async () => {
         // It may lead elsewhere by now.
-        if ((await this.resolve(repository, tag)) === digest)
-          await removeIfPresent(this.#storage, tagKey(repository, tag));
+        if ((await this.resolve(repository, tag)) === digest) await this.#remove(repository, tag);
       });
     });
   }

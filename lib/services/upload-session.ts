@@ -7,8 +7,19 @@ import type { RepositoryName } from '../model/repository-name.js';
 import { blobKey, uploadDataKey, uploadKey, uploadStartedKey } from './keys.js';
 import { orAbsent, removeIfPresent } from './links.js';
 import type { UploadState } from './upload-state.js';
+import { lookAgain, notYetVisible, type Visibility } from './visibility.js';
 
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/** Whether it may be the name of a session. */
+export function isSessionName(text: string): boolean {
+  return UUID.test(text);
+}
+
+/** The name under which the requests to a session take turns: whoever has it is at work. */
+export function sessionLease({ uuid }: Pick<SessionReference, 'uuid'>): string {
+  return `uploads/${uuid}`;
+}
 
 /** Which session a request is about, and the state that the client brought along, already verified. */
 export interface SessionReference {
@@ -31,13 +42,21 @@ export interface Session extends UploadState {
 /** The sessions of a store. The first line of `startedat` is distribution's; a seal follows it. */
 export class UploadSessions {
   readonly #storage: StorageDriver;
+  readonly #visibility: Visibility;
 
-  constructor(storage: StorageDriver) {
+  constructor(storage: StorageDriver, visibility: Visibility) {
     this.#storage = storage;
+    this.#visibility = visibility;
   }
 
   begin({ repository, uuid, startedAt }: UploadState): Promise<void> {
-    return this.#storage.put(uploadStartedKey(repository, uuid), Buffer.from(startedAt));
+    const key = uploadStartedKey(repository, uuid);
+    return this.#visibility.writing(key, () => this.#storage.put(key, Buffer.from(startedAt)));
+  }
+
+  /** Something was appended: other hosts may not see it at once. */
+  grew({ repository, uuid }: UploadState): Promise<void> {
+    return this.#visibility.wrote(uploadDataKey(repository, uuid));
   }
 
   /**
@@ -47,22 +66,42 @@ export class UploadSessions {
    */
   async read(reference: SessionReference): Promise<Session> {
     const { repository, uuid, state } = reference;
-    if (!UUID.test(uuid)) throw unknownSession(reference);
+    if (!isSessionName(uuid)) throw unknownSession(reference);
     if (state !== undefined && (state.uuid !== uuid || state.repository !== repository)) {
       throw new RegistryError('BLOB_UPLOAD_INVALID', '_state is of another session');
     }
-    const [started, data] = await Promise.all([
-      orAbsent(this.#storage.get(uploadStartedKey(repository, uuid))),
-      orAbsent(this.#storage.stat(uploadDataKey(repository, uuid))),
+    const startedKey = uploadStartedKey(repository, uuid);
+    const [started, received] = await Promise.all([
+      this.#visibility.find(startedKey, () => orAbsent(this.#storage.get(startedKey))),
+      this.#received(repository, uuid),
     ]);
     if (started === undefined) throw unknownSession(reference);
     const [startedAt = '', digest = '', size] = started.toString('latin1').split('\n');
-    const offset = data?.size ?? 0;
+    const isSealed = isDigest(digest);
+    // What is sealed may have been published, and then it is gone from here.
+    const offset = isSealed ? received : await this.#atLeast(state?.offset ?? 0, received, reference);
     const algorithm = state?.algorithm ?? 'sha256';
     return {
       ...(state?.offset === offset ? state : { repository, uuid, offset, startedAt, algorithm }),
-      ...(isDigest(digest) && { seal: { digest, size: Number(size) } }),
+      ...(isSealed && { seal: { digest, size: Number(size) } }),
     };
+  }
+
+  async #received(repository: RepositoryName, uuid: string): Promise<number> {
+    return (await orAbsent(this.#storage.stat(uploadDataKey(repository, uuid))))?.size ?? 0;
+  }
+
+  /** A signed state says how much there was once: a store that shows less is given time to show it. */
+  async #atLeast(wanted: number, received: number, { repository, uuid }: SessionReference): Promise<number> {
+    if (received >= wanted) return received;
+    const all = await lookAgain(async () => {
+      const now = await this.#received(repository, uuid);
+      return now >= wanted ? now : undefined;
+    });
+    if (all !== undefined) return all;
+    const key = uploadDataKey(repository, uuid);
+    if (await this.#visibility.expects(key)) throw notYetVisible(key);
+    return this.#received(repository, uuid);
   }
 
   /** From here on the session can only be published, and only as `digest`. */
@@ -75,21 +114,48 @@ export class UploadSessions {
    * Publishes what a session holds under the digest of its seal.
    *
    * A host that has not seen the seal may yet append: to what was sealed, or, after it was published
-   * once, to nothing. So a repeated call leaves alone what is there, and what turns out to be of
-   * another size is taken away again.
+   * once, to nothing. So a repeated call leaves alone what is there, and nothing of another size than
+   * was sealed is published.
+   *
+   * @param patiently whether nobody can repeat the call, which is therefore worth a longer wait.
    */
-  async publish({ repository, uuid, seal: earlier }: Session, { digest, size }: Seal): Promise<void> {
-    const key = blobKey(digest);
-    if (earlier !== undefined && (await orAbsent(this.#storage.stat(key)))?.size === size) return;
-    await this.#storage.commit(uploadDataKey(repository, uuid), key);
-    if ((await this.#storage.stat(key)).size === size) return;
-    await removeIfPresent(this.#storage, key);
-    await this.remove({ repository, uuid });
-    throw new RegistryError('DIGEST_INVALID', { digest, problem: 'the upload was still being written' });
+  async publish(session: Session, { digest, size }: Seal, patiently = false): Promise<void> {
+    const { repository, uuid, seal: earlier } = session;
+    const [from, to] = [uploadDataKey(repository, uuid), blobKey(digest)];
+    if (earlier !== undefined && (await orAbsent(this.#storage.stat(to)))?.size === size) return;
+    const commit = () => this.#visibility.writing(to, () => this.#storage.commit(from, to, { size }));
+    try {
+      await commit();
+    } catch (error) {
+      if (!isLate(error)) throw error;
+      if ((await this.#received(repository, uuid)) > size) {
+        await this.remove({ repository, uuid });
+        throw new RegistryError('DIGEST_INVALID', { digest, problem: 'the upload was still being written' });
+      }
+      if ((await lookAgain(() => unlessLate(commit()), patiently)) !== undefined) return;
+      if (await this.#visibility.expects(from)) throw notYetVisible(from, error);
+      throw error;
+    }
   }
 
   async remove({ repository, uuid }: SessionReference): Promise<void> {
+    await this.#visibility.removed(uploadStartedKey(repository, uuid));
     await removeIfPresent(this.#storage, uploadKey(repository, uuid));
+  }
+}
+
+/** Whether it may be the fault of a store that shows writes late. */
+function isLate(error: unknown): boolean {
+  return isDriverError(error, 'not-found') || isDriverError(error, 'offset-conflict');
+}
+
+async function unlessLate(call: Promise<void>): Promise<true | undefined> {
+  try {
+    await call;
+    return true;
+  } catch (error) {
+    if (isLate(error)) return undefined;
+    throw error;
   }
 }
 

@@ -10,33 +10,35 @@ import { type Digest, type DigestAlgorithm, digestAlgorithm } from '../model/dig
 import { OCTET_STREAM } from '../model/media-types.js';
 import type { RepositoryName } from '../model/repository-name.js';
 import type { BlobStore } from './blob-store.js';
+import { bytesOf, type Chunk } from './chunk.js';
 import { uploadDataKey } from './keys.js';
 import type { Leases } from './leases.js';
-import { exactly } from './spans.js';
 import { UploadHash } from './upload-hash.js';
 import {
   collision,
   type Seal,
   type Session,
   type SessionReference,
+  sessionLease,
   UploadSessions,
   unknownSession,
 } from './upload-session.js';
 import type { UploadState } from './upload-state.js';
+import type { UploadStates } from './upload-states.js';
+import type { Visibility } from './visibility.js';
 
-/** Bytes to append: those of a request. */
-export interface Chunk {
-  readonly source: AsyncIterable<Uint8Array>;
-  /** Where the client says they begin, and how many they are; by default wherever the state it brought ended. */
-  readonly start?: number | undefined;
-  readonly length?: number | undefined;
-  readonly signal: AbortSignal;
+/** What a request brings to a session that others may be at work on too. */
+interface Turn {
+  readonly state?: UploadState | undefined;
+  readonly lease?: Lease | undefined;
 }
 
 export interface UploadStoreParts {
   readonly storage: StorageDriver;
   readonly blobs: BlobStore;
   readonly leases: Leases;
+  readonly visibility: Visibility;
+  readonly states: UploadStates;
   /** Whether other processes may go on with a session. */
   readonly portable: boolean;
   readonly log: Logger;
@@ -51,13 +53,15 @@ export class UploadStore {
   readonly #clock: () => number;
   readonly #leases: Leases;
   readonly #hash: UploadHash;
+  readonly #states: UploadStates;
 
-  constructor({ storage, blobs, leases, portable, log, clock }: UploadStoreParts) {
+  constructor({ storage, blobs, leases, visibility, states, portable, log, clock }: UploadStoreParts) {
     this.#storage = storage;
-    this.#sessions = new UploadSessions(storage);
+    this.#sessions = new UploadSessions(storage, visibility);
     this.#blobs = blobs;
     this.#leases = leases;
     this.#hash = new UploadHash(storage, log, portable);
+    this.#states = states;
     this.#log = log;
     this.#clock = clock;
   }
@@ -95,7 +99,7 @@ export class UploadStore {
   append(reference: SessionReference, chunk: Chunk): Promise<UploadState> {
     return this.#turn(reference, async (session, lease) => {
       if (session.seal !== undefined) throw unknownSession(reference);
-      return this.#append(session, chunk, reference.state, lease);
+      return this.#append(session, chunk, { state: reference.state, lease });
     });
   }
 
@@ -110,13 +114,35 @@ export class UploadStore {
   finish(reference: SessionReference, digest: Digest, chunk?: Chunk): Promise<Descriptor> {
     return this.#turn(reference, async (session, lease) => {
       if (session.seal !== undefined && session.seal.digest !== digest) throw unknownSession(reference);
-      const seal = session.seal ?? (await this.#receive(session, digest, chunk, reference.state, lease));
+      const seal = session.seal ?? (await this.#receive(session, digest, { chunk, state: reference.state, lease }));
       await this.#sessions.publish(session, seal);
-      const descriptor = { mediaType: OCTET_STREAM, digest, size: seal.size };
-      await this.#blobs.link(session.repository, digest, descriptor);
-      await this.#clear(session);
-      return descriptor;
+      return this.#enter(session, seal);
     });
+  }
+
+  /**
+   * Takes in a whole blob, in a session that nobody else knows of: where that fails the session goes too.
+   *
+   * @throws RegistryError `DIGEST_INVALID`; `SIZE_INVALID` as {@link append}.
+   */
+  async receive(repository: RepositoryName, digest: Digest, chunk?: Chunk): Promise<Descriptor> {
+    const session = await this.start(repository, digestAlgorithm(digest));
+    try {
+      const seal = await this.#receive(session, digest, { chunk });
+      await this.#sessions.publish(session, seal, true);
+      return await this.#enter(session, seal);
+    } catch (error) {
+      await this.#clear(session);
+      throw collision(error, session);
+    }
+  }
+
+  /** Makes published content a blob of the session's repository. */
+  async #enter(session: UploadState, { digest, size }: Seal): Promise<Descriptor> {
+    const descriptor = { mediaType: OCTET_STREAM, digest, size };
+    await this.#blobs.link(session.repository, digest, descriptor);
+    await this.#clear(session);
+    return descriptor;
   }
 
   /** Ends a session and gives back what it held. */
@@ -126,23 +152,23 @@ export class UploadStore {
 
   async #turn<T>(reference: SessionReference, work: (session: Session, lease: Lease) => Promise<T>): Promise<T> {
     const turn = async (lease: Lease) => work(await this.#sessions.read(reference), lease);
-    const done = await this.#leases.take(`uploads/${reference.uuid}`, turn).catch((error: unknown) => {
+    const done = await this.#leases.take(sessionLease(reference), turn).catch((error: unknown) => {
       throw collision(error, reference);
     });
     if (done === undefined) throw new RegistryError('RANGE_INVALID', 'another request is still appending');
     return done.result;
   }
 
-  async #append(session: Session, chunk: Chunk, state: UploadState | undefined, lease: Lease): Promise<UploadState> {
+  async #append(session: Session, chunk: Chunk, { state, lease }: Turn): Promise<UploadState> {
     const { repository, uuid, offset } = session;
     const start = chunk.start ?? state?.offset ?? offset;
     if (start !== offset) throw new RegistryError('RANGE_INVALID', { offset, start });
     const digester = await this.#hash.begin(session, chunk.start !== undefined);
-    const source = chunk.length === undefined ? chunk.source : exactly(chunk.source, chunk.length);
-    const hashed = digester === undefined ? source : digester.through(source);
-    const signal = AbortSignal.any([chunk.signal, lease.signal]);
+    const hashed = digester === undefined ? bytesOf(chunk) : digester.through(bytesOf(chunk));
+    const signal = lease === undefined ? chunk.signal : AbortSignal.any([chunk.signal, lease.signal]);
     try {
       const size = await this.#storage.append(uploadDataKey(repository, uuid), offset, hashed, { signal });
+      await this.#sessions.grew(session);
       return this.#hash.end({ ...session, offset: size }, digester);
     } catch (error) {
       await this.#hash.breakOff(session, digester);
@@ -151,15 +177,10 @@ export class UploadStore {
   }
 
   /** Takes in the last chunk, verifies the whole, and seals the session: from here on it can only be published. */
-  async #receive(
-    session: Session,
-    digest: Digest,
-    chunk: Chunk | undefined,
-    state: UploadState | undefined,
-    lease: Lease,
-  ): Promise<Seal> {
+  async #receive(session: Session, digest: Digest, turn: Turn & { readonly chunk: Chunk | undefined }): Promise<Seal> {
+    const { chunk, lease } = turn;
     const named = session.offset === 0 ? { ...session, algorithm: digestAlgorithm(digest) } : session;
-    const received = chunk === undefined ? named : await this.#append(named, chunk, state, lease);
+    const received = chunk === undefined ? named : await this.#append(named, chunk, turn);
     const { repository, uuid, offset } = received;
     const actual = await this.#hash.digest(received, digest);
     if (actual !== digest) {
@@ -168,21 +189,21 @@ export class UploadStore {
     }
     if (offset === 0) await this.#storage.append(uploadDataKey(repository, uuid), 0, nothing());
     // Whoever has the lease by now may have appended since.
-    await lease.confirm();
+    await lease?.confirm();
     return this.#sessions.seal(received, digest);
   }
 
-  #remove(session: UploadState): Promise<void> {
+  async #remove(session: UploadState): Promise<void> {
     this.#hash.drop(session.uuid);
-    return this.#sessions.remove(session);
+    await Promise.all([this.#sessions.remove(session), this.#states.drop(session.uuid)]);
   }
 
-  /** The blob is there: what is left of its session must not make the upload fail. */
+  /** The outcome stands: what is left of its session must not change it. */
   async #clear(session: UploadState): Promise<void> {
     try {
       await this.#remove(session);
     } catch (err) {
-      this.#log.warn({ err, repository: session.repository, uuid: session.uuid }, 'a finished session was left behind');
+      this.#log.warn({ err, repository: session.repository, uuid: session.uuid }, 'an upload session was left behind');
     }
   }
 }

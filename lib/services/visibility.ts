@@ -1,18 +1,22 @@
-// Stores that show a write late: what is known to have been written is looked for again for a while.
+// Stores that show a write late. Whoever has written something says so to all hosts for a while; what
+// should be there and is not is looked for again, and is not said to be missing before its time is over.
 import { setTimeout as sleep } from 'node:timers/promises';
-import { LRUCache } from 'lru-cache';
+import type { Notes } from '../contracts/coordination.js';
+import type { Logger } from '../contracts/logger.js';
 import { RegistryError } from '../errors.js';
 
-/** Pauses between looks, in milliseconds: a second and a half in all. */
+/** Pauses between looks, in milliseconds: a second and a half in all, after which the client may as well wait. */
 const PAUSES = [25, 50, 100, 200, 400, 800];
 
-/** How long something counts as written lately, in milliseconds, and how much of it is remembered. */
-const LATELY = 60_000;
-const REMEMBERED = 10_000;
+/** For what no request could take up again: eight seconds in all. */
+const PATIENT_PAUSES = [...PAUSES, 800, 800, 800, 800, 800, 800, 800, 800];
+
+/** For how long a store may show what was written late, in milliseconds. */
+const LATELY = 10_000;
 
 /** Looks until something is found; `undefined` where it does not appear in time. */
-export async function lookAgain<T>(look: () => Promise<T | undefined>): Promise<T | undefined> {
-  for (const pause of PAUSES) {
+export async function lookAgain<T>(look: () => Promise<T | undefined>, patiently = false): Promise<T | undefined> {
+  for (const pause of patiently ? PATIENT_PAUSES : PAUSES) {
     await sleep(pause);
     const found = await look();
     if (found !== undefined) return found;
@@ -21,23 +25,87 @@ export async function lookAgain<T>(look: () => Promise<T | undefined>): Promise<
 }
 
 /** "It was written, and cannot be seen yet": answered 503, and a later try will find it. */
-export function notYetVisible(detail: Readonly<Record<string, unknown>>, cause?: unknown): RegistryError {
-  return new RegistryError('UNAVAILABLE', { ...detail, problem: 'the store does not show it yet' }, { cause });
+export function notYetVisible(key: string, cause?: unknown): RegistryError {
+  const problem = 'the store does not show yet what was written';
+  return new RegistryError('UNAVAILABLE', { problem }, { cause: new Error(`${problem}: ${key}`, { cause }) });
 }
 
-/** Names of what this process has lately written. */
-export class LatelyWritten {
-  readonly #names = new LRUCache<string, true>({ max: REMEMBERED, ttl: LATELY });
+/**
+ * What was lately written. The notes are those of all hosts, so that what one has written and another
+ * removed is known to be gone; a host that cannot reach them believes what the store shows.
+ */
+export class Visibility {
+  readonly #notes: Notes;
+  readonly #log: Logger;
 
-  add(name: string): void {
-    this.#names.set(name, true);
+  constructor(notes: Notes, log: Logger) {
+    this.#notes = notes;
+    this.#log = log;
   }
 
-  has(name: string): boolean {
-    return this.#names.has(name);
+  /** Runs `work`, which writes the object at `key`. What was not acknowledged is not expected. */
+  async writing<T>(key: string, work: () => Promise<T>): Promise<T> {
+    const [outcome] = await Promise.allSettled([work(), this.wrote(key)]);
+    if (outcome.status === 'fulfilled') return outcome.value;
+    await this.removed(key);
+    throw outcome.reason;
   }
 
-  delete(name: string): void {
-    this.#names.delete(name);
+  /** The object at `key` was written, or is being written. */
+  async wrote(key: string): Promise<void> {
+    await this.#try(this.#notes.set(noteOf(key), '', LATELY));
   }
+
+  /** The object at `key` was removed, or is about to be. */
+  async removed(key: string): Promise<void> {
+    await this.#try(this.#notes.delete(noteOf(key)));
+  }
+
+  /** Whether the object at `key` was lately written, by whichever host, and not removed since. */
+  async expects(key: string): Promise<boolean> {
+    return (await this.#try(this.#notes.get(noteOf(key)))) !== undefined;
+  }
+
+  /**
+   * What `look` finds of the object at `key`, if anything.
+   *
+   * @throws RegistryError `UNAVAILABLE` when it was lately written, and is not shown.
+   */
+  async find<T>(key: string, look: () => Promise<T | undefined>): Promise<T | undefined> {
+    const found = await look();
+    if (found !== undefined || !(await this.expects(key))) return found;
+    const late = await lookAgain(look);
+    // Another host may have removed it meanwhile.
+    if (late === undefined && (await this.expects(key))) throw notYetVisible(key);
+    return late;
+  }
+
+  /**
+   * Runs `remove`, which answers whether the object at `key` was there. From here on nobody expects it, also
+   * where the removal fails and nobody knows how far it came.
+   *
+   * @throws RegistryError `UNAVAILABLE` when it was lately written, and is not shown.
+   */
+  async removing(key: string, remove: () => Promise<boolean>): Promise<boolean> {
+    const expected = await this.expects(key);
+    await this.removed(key);
+    if ((await remove()) || (expected && (await lookAgain(async () => (await remove()) || undefined)))) return true;
+    if (!expected) return false;
+    await this.wrote(key);
+    throw notYetVisible(key);
+  }
+
+  /** Who keeps the notes says itself, and once, that they cannot be had. */
+  async #try<T>(call: Promise<T>): Promise<T | undefined> {
+    try {
+      return await call;
+    } catch (err) {
+      this.#log.debug({ err }, 'what was lately written is not known');
+      return undefined;
+    }
+  }
+}
+
+function noteOf(key: string): string {
+  return `lately/${key}`;
 }

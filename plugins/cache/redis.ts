@@ -41,6 +41,7 @@ function graceOf({ dialTimeout, breaker, commandTimeout, sentinels = [], cluster
 export const redis = definePlugin({
   kind: 'cache',
   name: 'redis',
+  shared: true,
   options,
   create: async (chosen, { logger }): Promise<DescriptorCache> => {
     const { keyPrefix, expiry, tombstone, commandTimeout, breaker } = chosen;

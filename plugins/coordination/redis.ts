@@ -29,6 +29,7 @@ const options = z
 export const redis = definePlugin({
   kind: 'coordination',
   name: 'redis',
+  shared: true,
   options,
   create: async (chosen, { logger }): Promise<Coordinator> => {
     const { keyPrefix, commandTimeout, breaker } = chosen;

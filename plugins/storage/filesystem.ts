@@ -5,7 +5,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { open, opendir, rm, stat, unlink } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
-import type { Entry, ListOptions, OpenOptions, Stat, StorageDriver } from 'koa-registry';
+import type { CommitOptions, Entry, ListOptions, OpenOptions, Stat, StorageDriver } from 'koa-registry';
 import { DriverError, definePlugin, isDriverError } from 'koa-registry';
 import { z } from 'zod';
 import { appendFrom } from './filesystem/append.js';
@@ -29,6 +29,11 @@ async function holdsObject(folder: string): Promise<boolean> {
     if (!entry.isDirectory() || (await holdsObject(join(folder, entry.name)))) return true;
   }
   return false;
+}
+
+function assertSize(key: string, present: number | undefined, wanted: number | undefined): void {
+  if (present === undefined || wanted === undefined || present === wanted) return;
+  throw new DriverError('offset-conflict', key);
 }
 
 class FilesystemDriver implements StorageDriver {
@@ -111,11 +116,15 @@ class FilesystemDriver implements StorageDriver {
     }
   }
 
-  async commit(from: string, to: string): Promise<void> {
+  async commit(from: string, to: string, { size }: CommitOptions = {}): Promise<void> {
     this.#assertIdle(from);
     try {
-      if (await this.#staging.move(this.#path(from), this.#path(to))) return;
-      if ((await this.stat(to)).kind !== 'object') throw new DriverError('not-found', from);
+      const present = await this.#staging.settle(this.#path(from));
+      assertSize(from, present, size);
+      if (present !== undefined && (await this.#staging.move(this.#path(from), this.#path(to)))) return;
+      const published = await this.stat(to);
+      if (published.kind !== 'object') throw new DriverError('not-found', from);
+      assertSize(from, published.size, size);
       // An earlier commit may have crashed before it was durable.
       await this.#staging.syncFolders(dirname(this.#path(to)));
     } catch (error) {

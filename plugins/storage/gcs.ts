@@ -82,6 +82,7 @@ async function openBucket(options: GcsOptions, { logger, clock }: PluginHost): P
 export const gcs = definePlugin({
   kind: 'storage',
   name: 'gcs',
+  shared: true,
   options: gcsOptions,
   create: async (options, host) => {
     const bucket = await openBucket(options, host);

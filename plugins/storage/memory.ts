@@ -1,6 +1,6 @@
 // A storage driver that keeps everything in the memory of the process: for tests and demonstrations.
 import { Readable } from 'node:stream';
-import type { Entry, ListOptions, OpenOptions, Stat, StorageDriver } from 'koa-registry';
+import type { CommitOptions, Entry, ListOptions, OpenOptions, Stat, StorageDriver } from 'koa-registry';
 import { DriverError, definePlugin, size } from 'koa-registry';
 import { z } from 'zod';
 
@@ -118,15 +118,15 @@ class MemoryDriver implements StorageDriver {
     }
   }
 
-  async commit(from: string, to: string): Promise<void> {
+  async commit(from: string, to: string, { size }: CommitOptions = {}): Promise<void> {
     const object = this.#find(from);
-    if (!(object instanceof StoredObject)) {
-      if (this.#find(to) instanceof StoredObject) return;
-      throw new DriverError('not-found', from);
-    }
-    if (this.#appending.has(from)) throw new DriverError('offset-conflict', from);
-    if (from === to) return;
     const replaced = this.#find(to);
+    const content = object instanceof StoredObject ? object : replaced;
+    if (!(content instanceof StoredObject)) throw new DriverError('not-found', from);
+    if (this.#appending.has(from) || (size !== undefined && content.size !== size)) {
+      throw new DriverError('offset-conflict', from);
+    }
+    if (from === to || content !== object) return;
     if (replaced instanceof StoredObject) this.#bytes -= replaced.size;
     this.#place(to, object);
     this.#prune(from);

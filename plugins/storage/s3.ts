@@ -66,6 +66,7 @@ async function assertUsable(bucket: S3Bucket, prefix: string, { logger, signal }
 export const s3 = definePlugin({
   kind: 'storage',
   name: 's3',
+  shared: true,
   options: s3Options,
   create: async (options, host) => {
     const { rootDirectory, chunkSize, abandonedUploadAge } = options;

@@ -2,4 +2,6 @@
 export * from './auth.js';
 export * from './cache.js';
 export * from './coordination.js';
+export * from './late.js';
+export { LateStorage } from './late-storage.js';
 export * from './storage.js';

@@ -71,6 +71,29 @@ export const commitCases: readonly Case[] = [
     },
   ],
   [
+    'commit: a content of another size than was to be published is an offset-conflict, and stays',
+    async (driver, at) => {
+      await driver.append(at('u'), 0, inPieces(content(10)));
+      await driver.append(at('u'), 10, inPieces(content(5)));
+      for (const size of [0, 10, 16]) await fails('offset-conflict', driver.commit(at('u'), at('b'), { size }));
+      assert.equal(await exists(driver, at('b')), false);
+      assert.equal((await driver.stat(at('u'))).size, 15);
+      await driver.commit(at('u'), at('b'), { size: 15 });
+      assert.equal((await driver.stat(at('b'))).size, 15);
+    },
+  ],
+  [
+    'commit: repeated with the size of what was published succeeds, with another one it is an offset-conflict',
+    async (driver, at) => {
+      await driver.append(at('u'), 0, inPieces(content(10)));
+      await driver.commit(at('u'), at('b'), { size: 10 });
+      await driver.commit(at('u'), at('b'), { size: 10 });
+      await fails('offset-conflict', driver.commit(at('u'), at('b'), { size: 11 }));
+      await fails('not-found', driver.commit(at('u'), at('c'), { size: 10 }));
+      sameBytes(await readAll(driver, at('b')), content(10));
+    },
+  ],
+  [
     'commit: a new upload may begin where the last one was',
     async (driver, at) => {
       for (const seed of [1, 2]) {

@@ -2,7 +2,7 @@
 // chosen one fail, before it was done or after.
 import type { Readable } from 'node:stream';
 import type { Entry, ListOptions, OpenOptions, Stat, StorageDriver } from '../../lib/contracts/index.js';
-import type { CallOptions } from '../../lib/contracts/storage.js';
+import type { CallOptions, CommitOptions } from '../../lib/contracts/storage.js';
 
 export type StorageMethod = 'get' | 'put' | 'stat' | 'list' | 'open' | 'append' | 'commit' | 'remove';
 
@@ -61,8 +61,8 @@ export class ObservedStorage implements StorageDriver {
     return this.#around('append', key, () => this.#driver.append(key, offset, source, options));
   }
 
-  commit(from: string, to: string): Promise<void> {
-    return this.#around('commit', from, () => this.#driver.commit(from, to));
+  commit(from: string, to: string, options?: CommitOptions): Promise<void> {
+    return this.#around('commit', from, () => this.#driver.commit(from, to, options));
   }
 
   remove(key: string): Promise<void> {

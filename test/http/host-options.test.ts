@@ -1,6 +1,7 @@
 // Every option of a registry changes what the registry does.
 import assert from 'node:assert/strict';
 import { request } from 'node:http';
+import { mock } from 'node:test';
 import {
   basicChallenge,
   definePlugin,
@@ -17,6 +18,8 @@ import { memory } from 'koa-registry/plugins/storage/memory';
 import { test } from 'uvu';
 import { z } from 'zod';
 import { resolveOptions } from '../../lib/options.js';
+import { orAbsent } from '../../lib/services/links.js';
+import { MemoryCoordinator } from '../../lib/services/memory-coordinator.js';
 import { MemoryDescriptorCache } from '../../lib/services/memory-descriptor-cache.js';
 import { basic, password } from '../support/credentials.js';
 import { RegistryClient } from '../support/registry-client.js';
@@ -181,6 +184,17 @@ const secretOf: Observe = async ({ url }) => {
   });
 };
 
+const sharing = definePlugin({
+  kind: 'coordination',
+  name: 'sharing',
+  options: NONE,
+  create: () => new MemoryCoordinator(),
+});
+
+/** Whether the state of an upload is in its `Location`. */
+const stateTravels: Observe = async ({ url }) =>
+  new URL(await new RegistryClient(url).startUpload('a')).searchParams.has('_state');
+
 const metadata = (options: object) => ({ metadata: { enabled: true, ...options } });
 const endpoint =
   (field: string): Observe =>
@@ -205,6 +219,7 @@ const ROWS: readonly Row[] = [
   { path: 'delete.enabled', options: { delete: { enabled: true } }, observe: status('/v2/a/manifests/b', { method: 'DELETE' }), expected: [405, 404] },
   { path: 'readOnly', options: { readOnly: true }, observe: status('/v2/a/blobs/uploads/', START), expected: [202, 405] },
   { path: 'uploads.minChunkBytes', options: { uploads: { minChunkBytes: '5MiB' } }, observe: header('/v2/a/blobs/uploads/', 'OCI-Chunk-Min-Length', START), expected: ['1', String(5 * 2 ** 20)] },
+  { path: 'uploads.state', given: { coordination: sharing() }, options: { coordination: sharing(), uploads: { state: 'coordination' } }, observe: stateTravels, expected: [true, false] },
   { path: 'http.host', options: { http: { host: 'https://r.example/x' } }, observe: header('/v2/a/blobs/uploads/', 'Location', START), expected: ['<url>/v2/a/blobs/uploads/…', 'https://r.example/x/v2/a/blobs/uploads/…'] },
   { path: 'http.relativeUrls', options: { http: { relativeUrls: true } }, observe: header('/v2/a/blobs/uploads/', 'Location', START), expected: ['<url>/v2/a/blobs/uploads/…', '/v2/a/blobs/uploads/…'] },
   { path: 'http.secret', options: { http: { secret: 'of the test' } }, observe: secretOf, expected: ['BLOB_UPLOAD_INVALID', 'BLOB_UPLOAD_UNKNOWN'] },
@@ -219,7 +234,16 @@ const ROWS: readonly Row[] = [
 ];
 
 /** Seen in other ways than by two answers. */
-const ELSEWHERE = ['logger', 'http.bodyTimeout', 'failedLogins.delay', 'failedLogins.maxDelay'];
+const ELSEWHERE = [
+  'logger',
+  'http.bodyTimeout',
+  'failedLogins.delay',
+  'failedLogins.maxDelay',
+  'uploads.purge.enabled',
+  'uploads.purge.age',
+  'uploads.purge.interval',
+  'uploads.purge.dryRun',
+];
 
 for (const { path, options, given = {}, observe, expected } of ROWS) {
   test(`${path} changes what is answered`, async () => {
@@ -234,6 +258,48 @@ test('http.bodyTimeout ends a request whose client sends nothing', async () => {
     assert.equal(await stall(host), 408);
   });
   assert.equal(resolveOptions({ storage: memory() }).http.bodyTimeout, 60_000);
+});
+
+/** Begun in 2024, never gone on with. */
+const ABANDONED = 'docker/registry/v2/repositories/a/_uploads/6f1b6a34-6f4e-4b0e-9d0c-0a1b2c3d4e5f/startedat';
+const MINUTE = 60_000;
+const DAY = 1_440 * MINUTE;
+
+/** Whether an abandoned upload is still there when so many milliseconds have passed. */
+async function isKept(purge: NonNullable<RegistryOptions['uploads']>['purge'], after: number): Promise<boolean> {
+  const driver = await memoryDriver();
+  const { stat } = driver;
+  driver.stat = async (key) => ({ ...(await stat.call(driver, key)), modified: new Date('2024-01-01') });
+  await driver.put(ABANDONED, Buffer.from('2024-01-01T00:00:00Z'));
+  mock.timers.enable({ apis: ['setTimeout'] });
+  const { ready, close } = registry({
+    storage: storageOf(async () => driver),
+    uploads: { purge },
+    logger: recordingLogger().logger,
+  });
+  try {
+    await ready();
+    mock.timers.tick(after);
+    for (let turn = 0; turn < 200; turn++) await new Promise(setImmediate);
+    return (await orAbsent(driver.get(ABANDONED))) !== undefined;
+  } finally {
+    mock.timers.reset();
+    await close();
+  }
+}
+
+test('uploads.purge removes what nobody has touched for long, from time to time', async () => {
+  assert.deepEqual(resolveOptions({ storage: memory() }).uploads.purge, {
+    enabled: true,
+    age: 7 * DAY,
+    interval: DAY,
+    dryRun: false,
+  });
+  assert.equal(await isKept({}, 60 * MINUTE), false);
+  assert.equal(await isKept({ enabled: false }, 60 * MINUTE), true);
+  assert.equal(await isKept({ dryRun: true }, 60 * MINUTE), true);
+  assert.equal(await isKept({ age: '10000d' }, 60 * MINUTE), true);
+  assert.equal(await isKept({ interval: '1m' }, MINUTE), false);
 });
 
 /** Timers may be early by a fraction of a millisecond. */

@@ -211,9 +211,10 @@ for (const { what, set, push, look, remove, key, code } of OVERTAKINGS) {
 }
 
 test('content that is gone from under its link is forgotten when that shows', async () => {
-  const { storage, services } = await fixture();
+  const { storage, services, later } = await fixture();
   const content = 'x'.repeat(300 * 1024);
   const digest = await pushBlob(services, content);
+  later();
   await storage.remove(blobKey(digest));
   const { signal } = new AbortController();
   const descriptor = await services.blobs.stat(REPOSITORY, digest);

@@ -103,11 +103,12 @@ test('what is not there is asked for each time, and with one call', async () => 
 });
 
 test('a push does not believe what is remembered of a blob whose content or link is gone', async () => {
-  const { storage, services } = await fixture();
+  const { storage, services, later } = await fixture();
   const document = await imageDocument(services);
   const config = digestOf(Buffer.from('{}'));
   for (const key of [blobLinkKey(REPOSITORY, config), blobKey(config)]) {
     await pushBlob(services, '{}');
+    later();
     await storage.remove(key);
     assert.equal((await services.blobs.stat(REPOSITORY, config)).size, 2, 'it is remembered');
     await assert.rejects(putDocument(services, document), {
@@ -120,11 +121,12 @@ test('a push does not believe what is remembered of a blob whose content or link
 });
 
 test('a push does not believe what is remembered of a child', async () => {
-  const { storage, services } = await fixture();
+  const { storage, services, later } = await fixture();
   const document = await imageDocument(services);
   const child = describe(document);
   for (const key of [revisionLinkKey(REPOSITORY, child.digest), blobKey(child.digest)]) {
     await putDocument(services, document);
+    later();
     await storage.remove(key);
     await services.manifests.get(REPOSITORY, child.digest);
     await assert.rejects(putDocument(services, indexDocument([child])), { code: 'MANIFEST_BLOB_UNKNOWN' });

@@ -213,7 +213,7 @@ test('a finished upload whose session cannot be cleared is a success, and the lo
     },
   };
   assert.equal(await pulled(services, await pushBlob(services, CONTENT)), CONTENT);
-  assert.deepEqual(warnings, ['a finished session was left behind']);
+  assert.deepEqual(warnings, ['an upload session was left behind']);
 });
 
 test.run();

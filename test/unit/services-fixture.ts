@@ -1,6 +1,6 @@
 // The services of a registry on an observed memory storage, and short ways to fill it.
 import { memory } from 'koa-registry/plugins/storage/memory';
-import type { DescriptorCache, Logger } from '../../lib/contracts/index.js';
+import type { Coordinator, DescriptorCache, Logger } from '../../lib/contracts/index.js';
 import {
   type Digest,
   digestOf,
@@ -34,16 +34,20 @@ export interface Fixture {
   readonly services: Services;
   /** Warnings of the services, by message. */
   readonly warnings: string[];
+  /** Lets a minute pass: what was written before is no longer expected to be shown late. */
+  later(): void;
 }
 
 export interface FixtureOptions {
   readonly cache?: DescriptorCache;
   /** Another host on the same storage. */
   readonly storage?: ObservedStorage;
+  readonly coordination?: Coordinator;
   readonly requireReferences?: boolean;
 }
 
-export async function fixture({ cache, storage, requireReferences = true }: FixtureOptions = {}): Promise<Fixture> {
+export async function fixture(options: FixtureOptions = {}): Promise<Fixture> {
+  const { cache, storage, coordination, requireReferences = true } = options;
   const observed = storage ?? new ObservedStorage((await startPlugin(memory())).instance);
   const warnings: string[] = [];
   const log: Logger = {
@@ -53,8 +57,13 @@ export async function fixture({ cache, storage, requireReferences = true }: Fixt
     error: (_, message) => void warnings.push(message),
     child: () => log,
   };
-  const services = createServices({ storage: observed, log, cache, requireReferences });
-  return { storage: observed, services, warnings };
+  let ahead = 0;
+  const clock = () => Date.now() + ahead;
+  const services = createServices({ storage: observed, log, cache, coordination, requireReferences, clock });
+  const later = () => {
+    ahead += 60_000;
+  };
+  return { storage: observed, services, warnings, later };
 }
 
 /** Bytes as the body of a request. */

@@ -22,38 +22,26 @@ export const startUpload: Handler = async (call) => {
   const named = call.query('digest');
   const digest = named === undefined ? undefined : parseDigest(named);
   const algorithm = digest ? digestAlgorithm(digest) : parseDigestAlgorithm(call.query('digest-algorithm') ?? 'sha256');
-  const state = await services.uploads.start(repository, algorithm);
   if (digest !== undefined && (hasBody(ctx.req) || digest === digestOf(NOTHING, algorithm))) {
-    await receiveWhole(call, state, digest);
+    await services.uploads.receive(repository, digest, hasBody(ctx.req) ? chunk(call) : undefined);
+    answerCreated(call, digest);
     return;
   }
+  const state = await services.uploads.start(repository, algorithm);
   ctx.set('OCI-Chunk-Min-Length', String(call.settings.minChunkBytes));
-  answerSession(call, state, 202);
+  await answerSession(call, state, 202);
 };
-
-/** Takes in a whole blob. Where that fails its session goes too: no client knows of it, to go on or to give it up. */
-async function receiveWhole(call: Call, state: UploadState, digest: Digest): Promise<void> {
-  const { uploads } = call.services;
-  const reference = { repository: call.repository, uuid: state.uuid, state };
-  try {
-    await uploads.finish(reference, digest, hasBody(call.ctx.req) ? chunk(call) : undefined);
-  } catch (error) {
-    await uploads.cancel(reference).catch((err) => call.log.debug({ err }, 'a failed push had no session left'));
-    throw error;
-  }
-  answerCreated(call, digest);
-}
 
 /** `GET`: how far the session is. */
 export const getUpload: Handler = async (call) => {
-  answerSession(call, await call.services.uploads.status(session(call)), 204);
+  await answerSession(call, await call.services.uploads.status(await session(call)), 204);
 };
 
 /** `PATCH`: a chunk, or all of it as a stream. */
 export const appendUpload: Handler = async (call) => {
-  const reference = session(call);
+  const reference = await session(call);
   await sayingWhereItStands(call, reference, async () => {
-    answerSession(call, await call.services.uploads.append(reference, chunk(call)), 202);
+    await answerSession(call, await call.services.uploads.append(reference, chunk(call)), 202);
   });
 };
 
@@ -62,7 +50,7 @@ export const finishUpload: Handler = async (call) => {
   const named = call.query('digest');
   if (named === undefined) throw new RegistryError('DIGEST_INVALID', { problem: 'the parameter digest is missing' });
   const digest = parseDigest(named);
-  const reference = session(call);
+  const reference = await session(call);
   await sayingWhereItStands(call, reference, async () => {
     await call.services.uploads.finish(reference, digest, hasBody(call.ctx.req) ? chunk(call) : undefined);
     answerCreated(call, digest);
@@ -71,15 +59,14 @@ export const finishUpload: Handler = async (call) => {
 
 /** `DELETE`: the client thought better of it. */
 export const cancelUpload: Handler = async (call) => {
-  await call.services.uploads.cancel(session(call));
+  await call.services.uploads.cancel(await session(call));
   answerEmpty(call.ctx, 204);
 };
 
-/** The session of the path, with the state that its `Location` carried. */
-function session(call: Call): SessionReference {
-  const token = call.query('_state');
-  const state = token === undefined ? undefined : call.states.decode(token);
-  return { repository: call.repository, uuid: call.session, state };
+/** The session of the path, with the state that its last answer left. */
+async function session(call: Call): Promise<SessionReference> {
+  const { repository, session: uuid } = call;
+  return { repository, uuid, state: await call.services.uploadStates.load(uuid, call.query('_state')) };
 }
 
 /** The request's body and what its headers say of it. */
@@ -104,21 +91,22 @@ async function sayingWhereItStands(call: Call, reference: SessionReference, work
     await work();
   } catch (error) {
     if (error instanceof RegistryError && (error.code === 'RANGE_INVALID' || error.code === 'SIZE_INVALID')) {
-      setSessionHeaders(call, await call.services.uploads.status(reference));
+      await setSessionHeaders(call, await call.services.uploads.status(reference));
     }
     throw error;
   }
 }
 
-function setSessionHeaders(call: Call, state: UploadState): void {
+async function setSessionHeaders(call: Call, state: UploadState): Promise<void> {
   const { ctx, repository } = call;
-  ctx.set('Location', call.urls.upload(repository, state.uuid, call.states.encode(state)));
+  const token = await call.services.uploadStates.save(state);
+  ctx.set('Location', call.urls.upload(repository, state.uuid, token));
   ctx.set('Range', formatUploadRange(state.offset));
   ctx.set('Docker-Upload-UUID', state.uuid);
 }
 
-function answerSession(call: Call, state: UploadState, status: 202 | 204): void {
-  setSessionHeaders(call, state);
+async function answerSession(call: Call, state: UploadState, status: 202 | 204): Promise<void> {
+  await setSessionHeaders(call, state);
   answerEmpty(call.ctx, status);
 }
 

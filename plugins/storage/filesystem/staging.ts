@@ -92,12 +92,11 @@ export class Staging {
   }
 
   /**
-   * Moves a file to `target`, content and name durable when it resolves.
+   * Moves a file, whose content {@link settle} made durable, to `target`; the name is durable when it resolves.
    *
    * @returns false when there is no file at `from`.
    */
   async move(from: string, target: string): Promise<boolean> {
-    if (!(await this.#settle(from))) return false;
     const moved = await this.withFolders(target, () => renameIfThere(from, target));
     if (!moved) return false;
     await Promise.all([this.syncFolders(dirname(target)), this.syncFolders(dirname(from))]);
@@ -148,18 +147,19 @@ export class Staging {
     }
   }
 
-  /** Makes the content of a file durable; answers whether there is one. */
-  async #settle(path: string): Promise<boolean> {
+  /** Makes the content of a file durable; answers its size, or `undefined` where there is none. */
+  async settle(path: string): Promise<number | undefined> {
     try {
       const file = await open(path, 'r');
       try {
         if (this.#fsync) await file.sync();
-        return (await file.stat()).isFile();
+        const found = await file.stat();
+        return found.isFile() ? found.size : undefined;
       } finally {
         await file.close();
       }
     } catch (error) {
-      if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return false;
+      if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return undefined;
       throw error;
     }
   }
