@@ -1,11 +1,11 @@
 // A connection to Redis that knows whether Redis is there: a heartbeat asks, a breaker keeps requests
 // from waiting for what does not answer, and the log says once that it is away and once that it is back.
 import type { Logger } from 'koa-registry';
-import type { RedisClient } from './client.js';
+import type { RedisClient } from './connection/client.js';
 
-export type { RedisClient } from './client.js';
-export { redisClient } from './client.js';
-export { checkRedisOptions, type RedisOptions, redisShape } from './options.js';
+export type { RedisClient } from './connection/client.js';
+export { redisClient } from './connection/client.js';
+export { checkRedisOptions, type RedisOptions, redisShape } from './connection/options.js';
 
 export interface ConnectionOptions {
   /** How long a command may take, in milliseconds. */

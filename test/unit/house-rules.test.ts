@@ -32,6 +32,7 @@ const CORE = [
   'plugin',
   'registry',
   'services',
+  'several-hosts',
 ];
 const DOMAIN = ['contracts', 'errors', 'model'];
 
@@ -57,6 +58,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   cli: { core: [...CORE, 'admin', 'client'], packages: ['node:*', 'pino'] },
   health: { core: ['plugin', ...DOMAIN], packages: ['node:*'] },
   options: { core: ['plugin', ...DOMAIN], packages: ['zod', 'node:http'] },
+  'several-hosts': { core: ['options', 'plugin', ...DOMAIN], packages: [] },
   registry: { core: CORE, packages: ['node:*', 'pino', 'koa-compose'], types: ['koa'] },
   index: { core: CORE, packages: [] },
 };
