@@ -2,10 +2,16 @@
 import { isPlugin, type Lifecycle, type PluginSet, reportFailure } from './plugin/index.js';
 
 export interface Health {
+  /** Whether all is well. */
   readonly ok: boolean;
+  /** Whether requests are served, though what the registry can do without may be away: a cache, a coordination. */
+  readonly ready: boolean;
   /** `ok` or what is wrong, by the option that holds the plugin; those that can be asked. */
   readonly checks: Readonly<Record<string, string>>;
 }
+
+/** Without these a registry goes on from its store. */
+const DISPENSABLE: ReadonlySet<string> = new Set(['cache', 'coordination']);
 
 /** In milliseconds: a backend that takes longer to say that it is well is not. */
 const PATIENCE = 5_000;
@@ -14,7 +20,11 @@ export async function healthOf(lifecycle: Lifecycle<PluginSet>): Promise<Health>
   const instances = lifecycle.current();
   if (instances === undefined) {
     const failure = lifecycle.failure();
-    return { ok: false, checks: failure ? { [failure.plugin]: failure.message } : { plugins: 'not started' } };
+    return {
+      ok: false,
+      ready: false,
+      checks: failure ? { [failure.plugin]: failure.message } : { plugins: 'not started' },
+    };
   }
   const checks = await Promise.all(
     Object.entries(instances).map(
@@ -22,7 +32,9 @@ export async function healthOf(lifecycle: Lifecycle<PluginSet>): Promise<Health>
     ),
   );
   const asked = checks.filter((entry): entry is readonly [string, string] => entry[1] !== undefined);
-  return { ok: asked.every(([, answer]) => answer === 'ok'), checks: Object.fromEntries(asked) };
+  const away = asked.filter(([, answer]) => answer !== 'ok');
+  const ready = away.every(([name]) => DISPENSABLE.has(name));
+  return { ok: away.length === 0, ready, checks: Object.fromEntries(asked) };
 }
 
 /** `undefined` where there is nothing to ask. */

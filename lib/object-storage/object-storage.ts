@@ -16,7 +16,7 @@ import type { Bucket } from './bucket.js';
 import { listChildren, walkBelow } from './listing.js';
 import { Names } from './names.js';
 import { Concatenation, collect } from './reading.js';
-import { deleteHiding, findParts, findStanding, firstBelow, objectsBelow, sizeOf } from './standing.js';
+import { deleteHiding, findParts, findStanding, firstBelow, objectsBelow, sizeOf, survey } from './standing.js';
 
 /** How many objects are removed at a time. */
 const REMOVAL_BATCH = 1000;
@@ -59,13 +59,10 @@ class ObjectStorageDriver implements StorageDriver {
   async stat(key: string): Promise<Stat> {
     const object = await absentIfNotFound(this.#bucket.head(this.#names.object(key)));
     if (object !== undefined) return { kind: 'object', size: object.size, modified: object.modified };
-    const [{ pieces }, below] = await Promise.all([
-      findParts(this.#bucket, this.#names.object(key)),
-      firstBelow(this.#bucket, this.#names.below(key)),
-    ]);
+    const { pieces, below } = await survey(this.#bucket, this.#names.object(key));
     const last = pieces.at(-1);
     if (last !== undefined) return { kind: 'object', size: sizeOf(pieces), modified: last.modified };
-    if (below !== undefined) return { kind: 'prefix', size: 0, modified: below.modified };
+    if (below[0] !== undefined) return { kind: 'prefix', size: 0, modified: below[0].modified };
     throw new DriverError('not-found', key);
   }
 
@@ -122,14 +119,10 @@ class ObjectStorageDriver implements StorageDriver {
   }
 
   async remove(key: string): Promise<void> {
-    const below = this.#names.below(key);
-    const [{ names }, first] = await Promise.all([
-      findStanding(this.#bucket, this.#names.object(key)),
-      firstBelow(this.#bucket, below),
-    ]);
-    if (names.length === 0 && first === undefined) throw new DriverError('not-found', key);
-    await deleteHiding(this.#bucket, names);
-    if (first !== undefined) await this.#removeBelow(below);
+    const { names, below, more } = await survey(this.#bucket, this.#names.object(key));
+    if (names.length === 0 && below.length === 0) throw new DriverError('not-found', key);
+    await deleteHiding(this.#bucket, more ? names : [...names, ...below.map(({ name }) => name)]);
+    if (more) await this.#removeBelow(this.#names.below(key));
   }
 
   async *walk(key: string, options?: CallOptions): AsyncGenerator<string, void, undefined> {

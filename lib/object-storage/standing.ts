@@ -66,6 +66,40 @@ export async function firstBelow(
   return undefined;
 }
 
+/** What stands at a key and below it. */
+export interface Survey extends Standing {
+  /** The first of what stands below, as far as a page shows it. */
+  readonly below: readonly BucketObject[];
+  /** Whether that may not be all. */
+  readonly more: boolean;
+}
+
+/** Finds what stands at `name` and below it: by one listing, unless there are many parts, or many neighbours. */
+export async function survey(bucket: Bucket, name: string): Promise<Survey> {
+  const found: BucketObject[] = [];
+  let next: string | undefined;
+  do {
+    const page = await bucket.list(name, { delimited: false, next });
+    found.push(...page.objects);
+    next = page.next;
+  } while (next !== undefined && !isPast(found.at(-1)?.name, partsPrefix(name)));
+  const standing = standingOf(name, found);
+  const prefix = `${name}/`;
+  const last = found.at(-1)?.name ?? '';
+  if (next === undefined || last > prefix) {
+    const below = found.filter((object) => object.name.startsWith(prefix));
+    return { ...standing, below, more: next !== undefined && !isPast(last, prefix) };
+  }
+  // Neighbours such as `name-1`, which sort before it, have filled the page.
+  const first = await firstBelow(bucket, prefix);
+  return { ...standing, below: first === undefined ? [] : [first], more: first !== undefined };
+}
+
+/** Whether an ascending listing that has come to `last` shows no more names that begin with `prefix`. */
+function isPast(last: string | undefined, prefix: string): boolean {
+  return last !== undefined && last > prefix && !last.startsWith(prefix);
+}
+
 /** Finds the object at `name` and its parts, which stand side by side, by one listing. */
 export function findStanding(bucket: Bucket, name: string, options?: CallOptions): Promise<Standing> {
   return find(bucket, name, name, options);
@@ -77,14 +111,22 @@ export function findParts(bucket: Bucket, name: string, options?: CallOptions): 
 }
 
 async function find(bucket: Bucket, name: string, prefix: string, options?: CallOptions): Promise<Standing> {
+  const found: BucketObject[] = [];
+  for await (const object of objectsBelow(bucket, prefix, options)) {
+    if (isPast(object.name, partsPrefix(name))) break;
+    found.push(object);
+  }
+  return standingOf(name, found);
+}
+
+/** What `found` says of a key, among which may be objects that have nothing to do with it. */
+function standingOf(name: string, found: readonly BucketObject[]): Standing {
   const objects: Piece[] = [];
   const parts: Piece[] = [];
-  for await (const object of objectsBelow(bucket, prefix, options)) {
+  for (const object of found) {
+    const offset = object.name.startsWith(partsPrefix(name)) ? partOffset(object.name, name) : undefined;
     if (object.name === name) objects.push({ ...object, offset: 0 });
-    else if (object.name.startsWith(partsPrefix(name))) {
-      const offset = partOffset(object.name, name);
-      if (offset !== undefined) parts.push({ ...object, offset });
-    } else if (object.name > partsPrefix(name)) break;
+    else if (offset !== undefined) parts.push({ ...object, offset });
   }
   const isParts = objects.length === 0;
   const pieces = isParts ? parts : objects;

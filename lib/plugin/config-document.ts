@@ -1,17 +1,18 @@
 // The shape of distribution's `config.yml`, as far as a registry within a service can honour it. The
 // sections of the drivers are those of the plugins at hand.
-import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { z } from 'zod';
-import type { PluginKind } from '../contracts/index.js';
-import { inspectOptions } from './check-options.js';
-import { bindPlugin, isPlugin, type Plugin, type PluginDefinition } from './define-plugin.js';
-import { matchKeys } from './match-keys.js';
-import { Outline } from './outline.js';
+import { goDuration } from './go-duration.js';
+import {
+  type AnyPluginFactory,
+  bindSection,
+  exactlyOne,
+  factoryOf,
+  pluginSections,
+  redirectPlugin,
+} from './plugin-sections.js';
+import { REDIS_SECTION, type RedisSection, redisOptions, redisPath } from './redis-section.js';
 
-/** A factory made by `definePlugin`, whatever its options. */
-export interface AnyPluginFactory {
-  readonly definition: PluginDefinition<PluginKind, StandardSchemaV1>;
-}
+export type { AnyPluginFactory } from './plugin-sections.js';
 
 /** The host application's own (it listens, it logs), or without meaning here. */
 const hostsOwn = z.unknown().optional();
@@ -24,7 +25,6 @@ const unsupported = z
 const flag = z.boolean().nullish();
 const text = z.string().nullish();
 const count = z.int().positive().nullish();
-const inMemory = z.literal('inmemory', { error: 'only "inmemory" is supported by this version' }).nullish();
 
 function section<S extends z.ZodRawShape>(shape: S) {
   return z.strictObject(shape).nullish();
@@ -32,14 +32,13 @@ function section<S extends z.ZodRawShape>(shape: S) {
 
 const STORAGE_SETTINGS = {
   delete: section({ enabled: flag }),
-  cache: section({ blobDescriptor: inMemory, layerInfo: inMemory, blobDescriptorSize: unsupported }),
   maintenance: section({
     readOnly: section({ enabled: flag }),
     uploadPurging: section({
-      enabled: z.literal(false, { error: 'is not supported by this version; set it to false' }),
-      age: hostsOwn,
-      interval: hostsOwn,
-      dryRun: hostsOwn,
+      enabled: flag,
+      age: goDuration.nullish(),
+      interval: goDuration.nullish(),
+      dryRun: flag,
     }),
   }),
   tag: section({ concurrencyLimit: hostsOwn }),
@@ -67,67 +66,69 @@ const VALIDATION = section({
   manifests: section({ references: flag, urls: unsupported, indexes: unsupported }),
 });
 
-/** What distribution calls differently. */
-const OTHER_NAMES: Readonly<Record<string, string>> = { memory: 'inmemory' };
+/** What says where descriptors are kept; `layerInfo` is the older name. */
+interface CacheSection {
+  readonly blobDescriptor?: string | null | undefined;
+  readonly layerInfo?: string | null | undefined;
+}
 
-/** The section of a plugin's options; its output is the plugin. */
-function pluginSection({ definition }: AnyPluginFactory) {
-  const build = (written: unknown, context: z.RefinementCtx): Plugin => {
-    const plugin = bindPlugin(definition, matchKeys(Outline.of(definition.options), written ?? {}));
-    for (const { at, message } of inspectOptions(definition.options, plugin.options).problems ?? []) {
-      context.addIssue({ code: 'custom', path: [...at], message });
-    }
-    return plugin;
+/** Whether a document wants descriptors in Redis. */
+export function cachesInRedis(cache: CacheSection | null | undefined): boolean {
+  return (cache?.blobDescriptor ?? cache?.layerInfo) === 'redis';
+}
+
+function cacheSection(redis: AnyPluginFactory | undefined) {
+  const place = z
+    .enum(['inmemory', 'redis'], { error: 'only "inmemory" and "redis" are supported by this version' })
+    .refine((name) => name !== 'redis' || redis !== undefined, 'needs the plugin cache/redis')
+    .nullish();
+  return (
+    z
+      .strictObject({ blobDescriptor: place, layerInfo: place, blobDescriptorSize: z.int().min(0).nullish() })
+      // Of a cache in Redis distribution does not look at the size either.
+      .refine((cache) => cachesInRedis(cache) || (cache.blobDescriptorSize ?? undefined) === undefined, {
+        path: ['blobDescriptorSize'],
+        error: 'is not supported by this version',
+      })
+      .nullish()
+  );
+}
+
+/** The output is the plugin, where it is at hand. */
+function redisSection(redis: AnyPluginFactory | undefined) {
+  const build = (written: RedisSection, context: z.RefinementCtx) => {
+    const options = redisOptions(written);
+    return redis === undefined ? options : bindSection(redis, options, context, redisPath);
   };
-  return z.unknown().transform(build).optional();
+  return REDIS_SECTION.transform(build).nullish();
 }
 
-/** A section for each plugin of a kind, under every name that it goes by. */
-function pluginSections(plugins: readonly AnyPluginFactory[], kind: PluginKind) {
-  const sections = plugins
-    .filter(({ definition }) => definition.kind === kind)
-    .flatMap((plugin) => {
-      const { name } = plugin.definition;
-      return [name, OTHER_NAMES[name] ?? name].map((key) => [key, pluginSection(plugin)] as const);
-    });
-  return Object.fromEntries(sections);
-}
-
-/** The plugins among the members of a section, in the order in which they are written. */
-export function pluginsIn<K extends PluginKind>(members: object | null | undefined, kind: K): readonly Plugin<K>[] {
-  return Object.values(members ?? {}).filter((member) => isPlugin(member, kind));
-}
-
-function exactlyOne(kind: PluginKind, plugins: readonly AnyPluginFactory[]) {
-  const named = plugins.filter(({ definition }) => definition.kind === kind).map(({ definition }) => definition.name);
-  return (members: object | null | undefined, context: z.RefinementCtx) => {
-    if (pluginsIn(members, kind).length === 1) return;
-    const choice = named.length === 0 ? `, but no plugin of kind ${kind} was handed over` : `: ${named.join(', ')}`;
-    context.addIssue({ code: 'custom', message: `must have a section for exactly one plugin${choice}` });
-  };
-}
-
-/** The plugin that redirects blobs to the backend, where it is at hand. */
-export function redirectPlugin(plugins: readonly AnyPluginFactory[]): Plugin<'layer'> | undefined {
-  const factory = plugins.find(({ definition }) => definition.kind === 'layer' && definition.name === 'redirect');
-  return factory && pluginsIn([bindPlugin(factory.definition)], 'layer')[0];
+/** The section `storage`, with those of the plugins of that kind. */
+function storageSection(plugins: readonly AnyPluginFactory[], redis: AnyPluginFactory | undefined) {
+  const canRedirect = redirectPlugin(plugins) !== undefined;
+  const disable = flag.refine((disabled) => disabled !== false || canRedirect, 'needs the plugin layer/redirect');
+  return z
+    .strictObject({
+      ...pluginSections(plugins, 'storage'),
+      ...STORAGE_SETTINGS,
+      cache: cacheSection(redis),
+      redirect: section({ disable }),
+    })
+    .superRefine(exactlyOne('storage', plugins));
 }
 
 /** The schema of a document whose driver sections are those of `plugins`. */
 export function configDocument(plugins: readonly AnyPluginFactory[]) {
-  const canRedirect = redirectPlugin(plugins) !== undefined;
-  const disable = flag.refine((disabled) => disabled !== false || canRedirect, 'needs the plugin layer/redirect');
-  const redirect = section({ disable });
-  const storage = z.strictObject({ ...pluginSections(plugins, 'storage'), ...STORAGE_SETTINGS, redirect });
+  const redis = factoryOf(plugins, 'cache', 'redis');
   const auth = z.strictObject(pluginSections(plugins, 'auth'));
-  return z.strictObject({
+  const document = z.strictObject({
     version: hostsOwn,
     log: hostsOwn,
     logLevel: hostsOwn,
     reporting: hostsOwn,
     // The host application asks `registry(…).health()` as often as it likes.
     health: hostsOwn,
-    storage: storage.superRefine(exactlyOne('storage', plugins)),
+    storage: storageSection(plugins, redis),
     auth: auth.superRefine(exactlyOne('auth', plugins)).nullish(),
     http: HTTP,
     catalog: section({ maxEntries: count }),
@@ -135,9 +136,20 @@ export function configDocument(plugins: readonly AnyPluginFactory[]) {
     validation: VALIDATION,
     notifications: unsupported,
     proxy: unsupported,
-    redis: unsupported,
+    // Checked wherever it stands, and without effect unless the cache is to be there: it only says where a Redis is.
+    redis: redisSection(redis),
     middleware: unsupported,
     policy: unsupported,
     compatibility: unsupported,
   });
+  return document.refine(({ storage, redis: place }) => !cachesInRedis(storage?.cache) || isWritten(place), {
+    path: ['redis'],
+    error: 'required by storage.cache',
+    // Whatever else is wrong: everything is said at once.
+    when: () => true,
+  });
+}
+
+function isWritten(section: unknown): boolean {
+  return section !== undefined && section !== null;
 }

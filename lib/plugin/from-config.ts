@@ -3,23 +3,34 @@
 import { OptionsError } from '../errors.js';
 import { checkOptions } from './check-options.js';
 import { isPlainObject } from './clone-options.js';
-import { type AnyPluginFactory, configDocument, pluginsIn, redirectPlugin } from './config-document.js';
+import { type AnyPluginFactory, cachesInRedis, configDocument } from './config-document.js';
 import type { Plugin } from './define-plugin.js';
 import { matchKeys } from './match-keys.js';
 import { Outline } from './outline.js';
+import { pluginsIn, redirectPlugin } from './plugin-sections.js';
 
 /** What a configuration file can say: a part of the options of `registry()`, to be spread into the rest. */
 export interface ConfiguredOptions {
   readonly storage: Plugin<'storage'>;
+  readonly cache?: Plugin<'cache'> | undefined;
   readonly auth?: Plugin<'auth'> | undefined;
   readonly layer?: Plugin<'layer'> | undefined;
   readonly prefix?: string | undefined;
   readonly readOnly?: boolean | undefined;
   readonly delete?: { readonly enabled?: boolean | undefined } | undefined;
+  readonly uploads?: { readonly purge?: ConfiguredPurge | undefined } | undefined;
   readonly http?: ConfiguredHttp | undefined;
   readonly tags?: { readonly maxEntries?: number | undefined } | undefined;
   readonly catalog?: { readonly maxEntries?: number | undefined } | undefined;
   readonly validation?: { readonly manifests?: { readonly references?: boolean | undefined } | undefined } | undefined;
+}
+
+/** Durations are milliseconds. */
+interface ConfiguredPurge {
+  readonly enabled?: boolean | undefined;
+  readonly age?: number | undefined;
+  readonly interval?: number | undefined;
+  readonly dryRun?: boolean | undefined;
 }
 
 interface ConfiguredHttp {
@@ -40,10 +51,12 @@ interface ConfiguredHttp {
  *
  * What belongs to the host application is skipped: `version`, `log`, and of `http` the address, TLS,
  * HTTP/2, debug server and drain time-out. So are settings whose effect the registry has anyway
- * (`storage.cache` in memory, `storage.tag.concurrencylimit`).
+ * (`storage.cache` in memory, `storage.tag.concurrencylimit`, the pool of `redis`).
  *
  * A blob is redirected to the backend, unless `storage.redirect.disable` forbids it, where a plugin
- * `layer/redirect` is among those handed over.
+ * `layer/redirect` is among those handed over. Descriptors are kept in the Redis of the section `redis`
+ * where `storage.cache` says so, which needs a plugin `cache/redis`. Coordination is not switched on by a
+ * document: distribution has none.
  *
  * @param document the parsed YAML or JSON; it is neither changed nor kept.
  * @throws OptionsError with everything in the document that is wrong, unknown, or not supported.
@@ -55,14 +68,17 @@ export function fromConfig(document: unknown, plugins: readonly AnyPluginFactory
   const [storage] = pluginsIn(value.storage, 'storage');
   const [auth] = pluginsIn(value.auth, 'auth');
   if (storage === undefined) throw new OptionsError([{ path: 'storage', message: 'required' }]);
+  const [cache] = cachesInRedis(value.storage.cache) ? pluginsIn([value.redis], 'cache') : [];
   const { http, catalog, tags, validation } = value;
   return withoutAbsent({
     storage,
+    cache,
     auth,
     layer: value.storage.redirect?.disable === true ? undefined : redirectPlugin(plugins),
     prefix: http?.prefix ?? undefined,
     readOnly: value.storage.maintenance?.readOnly?.enabled ?? undefined,
     delete: { enabled: value.storage.delete?.enabled ?? undefined },
+    uploads: { purge: configuredPurge(value.storage.maintenance?.uploadPurging) },
     http: {
       host: http?.host ?? undefined,
       relativeUrls: http?.relativeUrls ?? undefined,
@@ -73,6 +89,17 @@ export function fromConfig(document: unknown, plugins: readonly AnyPluginFactory
     catalog: { maxEntries: catalog?.maxEntries ?? undefined },
     validation: { manifests: { references: validation?.manifests?.references ?? undefined } },
   });
+}
+
+type Written<T> = { readonly [K in keyof T]?: T[K] | null };
+
+function configuredPurge(written: Written<ConfiguredPurge> | null | undefined): ConfiguredPurge {
+  return {
+    enabled: written?.enabled ?? undefined,
+    age: written?.age ?? undefined,
+    interval: written?.interval ?? undefined,
+    dryRun: written?.dryRun ?? undefined,
+  };
 }
 
 /** distribution lets `storage: inmemory` stand for a section without options. */

@@ -12,8 +12,8 @@ export interface TurnOptions {
   readonly wait?: number;
 }
 
-/** How long a lease outlives a host that dies, in milliseconds. */
-const TTL = 30_000;
+/** How long a lease outlives a host that dies, in milliseconds: less than whoever comes next waits. */
+const TTL = 8_000;
 
 export class Leases {
   readonly #coordinator: Coordinator;

@@ -46,24 +46,14 @@ export interface UploadStoreParts {
 }
 
 export class UploadStore {
-  readonly #storage: StorageDriver;
+  readonly #parts: UploadStoreParts;
   readonly #sessions: UploadSessions;
-  readonly #blobs: BlobStore;
-  readonly #log: Logger;
-  readonly #clock: () => number;
-  readonly #leases: Leases;
   readonly #hash: UploadHash;
-  readonly #states: UploadStates;
 
-  constructor({ storage, blobs, leases, visibility, states, portable, log, clock }: UploadStoreParts) {
-    this.#storage = storage;
-    this.#sessions = new UploadSessions(storage, visibility);
-    this.#blobs = blobs;
-    this.#leases = leases;
-    this.#hash = new UploadHash(storage, log, portable);
-    this.#states = states;
-    this.#log = log;
-    this.#clock = clock;
+  constructor(parts: UploadStoreParts) {
+    this.#parts = parts;
+    this.#sessions = new UploadSessions(parts.storage, parts.visibility);
+    this.#hash = new UploadHash(parts.storage, parts.log, parts.portable);
   }
 
   /** How many bytes were read back from the store to know their digest, since the start. */
@@ -74,7 +64,7 @@ export class UploadStore {
   /** Begins a session whose content will be known by a digest of `algorithm`. */
   async start(repository: RepositoryName, algorithm: DigestAlgorithm): Promise<UploadState> {
     const uuid = randomUUID();
-    const startedAt = new Date(this.#clock()).toISOString();
+    const startedAt = new Date(this.#parts.clock()).toISOString();
     const state = { repository, uuid, offset: 0, startedAt, algorithm };
     await this.#sessions.begin(state);
     return state;
@@ -111,7 +101,20 @@ export class UploadStore {
    * @throws RegistryError as {@link append}; `DIGEST_INVALID` when the content has another digest,
    *   and then the session is gone.
    */
-  finish(reference: SessionReference, digest: Digest, chunk?: Chunk): Promise<Descriptor> {
+  async finish(reference: SessionReference, digest: Digest, chunk?: Chunk): Promise<Descriptor> {
+    try {
+      return await this.#finish(reference, digest, chunk);
+    } catch (error) {
+      const isOver = error instanceof RegistryError && error.code === 'BLOB_UPLOAD_UNKNOWN';
+      // The answer to an earlier PUT may have been lost, or a proxy may have sent it twice.
+      const isRepeated = isOver && chunk === undefined && reference.state?.digest === digest;
+      const finished = isRepeated && (await this.#parts.blobs.confirm(reference.repository, digest));
+      if (finished) return finished;
+      throw error;
+    }
+  }
+
+  #finish(reference: SessionReference, digest: Digest, chunk?: Chunk): Promise<Descriptor> {
     return this.#turn(reference, async (session, lease) => {
       if (session.seal !== undefined && session.seal.digest !== digest) throw unknownSession(reference);
       const seal = session.seal ?? (await this.#receive(session, digest, { chunk, state: reference.state, lease }));
@@ -140,7 +143,7 @@ export class UploadStore {
   /** Makes published content a blob of the session's repository. */
   async #enter(session: UploadState, { digest, size }: Seal): Promise<Descriptor> {
     const descriptor = { mediaType: OCTET_STREAM, digest, size };
-    await this.#blobs.link(session.repository, digest, descriptor);
+    await this.#parts.blobs.link(session.repository, digest, descriptor);
     await this.#clear(session);
     return descriptor;
   }
@@ -152,7 +155,7 @@ export class UploadStore {
 
   async #turn<T>(reference: SessionReference, work: (session: Session, lease: Lease) => Promise<T>): Promise<T> {
     const turn = async (lease: Lease) => work(await this.#sessions.read(reference), lease);
-    const done = await this.#leases.take(sessionLease(reference), turn).catch((error: unknown) => {
+    const done = await this.#parts.leases.take(sessionLease(reference), turn).catch((error: unknown) => {
       throw collision(error, reference);
     });
     if (done === undefined) throw new RegistryError('RANGE_INVALID', 'another request is still appending');
@@ -167,7 +170,7 @@ export class UploadStore {
     const hashed = digester === undefined ? bytesOf(chunk) : digester.through(bytesOf(chunk));
     const signal = lease === undefined ? chunk.signal : AbortSignal.any([chunk.signal, lease.signal]);
     try {
-      const size = await this.#storage.append(uploadDataKey(repository, uuid), offset, hashed, { signal });
+      const size = await this.#parts.storage.append(uploadDataKey(repository, uuid), offset, hashed, { signal });
       await this.#sessions.grew(session);
       return this.#hash.end({ ...session, offset: size }, digester);
     } catch (error) {
@@ -187,7 +190,7 @@ export class UploadStore {
       await this.#remove(received);
       throw new RegistryError('DIGEST_INVALID', { digest, actual });
     }
-    if (offset === 0) await this.#storage.append(uploadDataKey(repository, uuid), 0, nothing());
+    if (offset === 0) await this.#parts.storage.append(uploadDataKey(repository, uuid), 0, nothing());
     // Whoever has the lease by now may have appended since.
     await lease?.confirm();
     return this.#sessions.seal(received, digest);
@@ -195,7 +198,7 @@ export class UploadStore {
 
   async #remove(session: UploadState): Promise<void> {
     this.#hash.drop(session.uuid);
-    await Promise.all([this.#sessions.remove(session), this.#states.drop(session.uuid)]);
+    await Promise.all([this.#sessions.remove(session), this.#parts.states.drop(session.uuid)]);
   }
 
   /** The outcome stands: what is left of its session must not change it. */
@@ -203,7 +206,10 @@ export class UploadStore {
     try {
       await this.#remove(session);
     } catch (err) {
-      this.#log.warn({ err, repository: session.repository, uuid: session.uuid }, 'an upload session was left behind');
+      this.#parts.log.warn(
+        { err, repository: session.repository, uuid: session.uuid },
+        'an upload session was left behind',
+      );
     }
   }
 }

@@ -23,15 +23,17 @@ export function headerOf(answer: Answer, name: string): string | undefined {
 /** Only for connections without pipelining: whatever follows an answer's end is an error of the server. */
 export class AnswerReader {
   #bodiless = false;
+  #onBody: ((bytes: Uint8Array) => void) | undefined;
   #head: string | undefined;
   #partial = EMPTY;
   #tail = '';
   #received = 0;
   #length = 0;
 
-  /** Announces the next answer; that to a HEAD has no body whatever its `Content-Length` says. */
-  expect({ bodiless }: { bodiless: boolean }): void {
+  /** Announces the next answer; that to a HEAD has no body whatever its `Content-Length` says. `onBody` sees the body. */
+  expect({ bodiless, onBody }: { bodiless: boolean; onBody?: ((bytes: Uint8Array) => void) | undefined }): void {
     this.#bodiless = bodiless;
+    this.#onBody = onBody;
     this.#head = undefined;
     this.#tail = '';
     this.#received = 0;
@@ -42,6 +44,7 @@ export class AnswerReader {
     const body = this.#head === undefined ? this.#readHead(bytes) : bytes;
     if (body === undefined || this.#head === undefined) return undefined;
     this.#received += body.length;
+    this.#onBody?.(body);
     if (!this.#isWhole(body)) return undefined;
     return { status: Number(this.#head.slice(9, 12)), head: this.#head, length: this.#received };
   }

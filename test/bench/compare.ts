@@ -41,9 +41,14 @@ export interface Comparison {
 }
 
 /** Measures `row` `rounds` times on each server, after one round that warms up and does not count. */
-export async function compare(row: Row, servers: readonly [Server, Server], stage: Stage, rounds: number) {
+export async function compare<V extends Server, S extends Stage>(
+  row: Row<V, S>,
+  servers: readonly [V, V],
+  stage: S,
+  rounds: number,
+): Promise<Comparison> {
   const [ours, theirs] = servers;
-  const samples = new Map<Server, CostedSample[]>([
+  const samples = new Map<V, CostedSample[]>([
     [ours, []],
     [theirs, []],
   ]);
@@ -60,16 +65,16 @@ export async function compare(row: Row, servers: readonly [Server, Server], stag
   };
   const ratio = outcomes.ours.median / outcomes.theirs.median;
   const { name, unit, target } = row;
-  return { name, unit, ...outcomes, ratio, target, met: ratio >= target, remarks } satisfies Comparison;
+  return { name, unit, ...outcomes, ratio, target, met: ratio >= target, remarks };
 }
 
-async function measure(row: Row, server: Server, stage: Stage): Promise<CostedSample> {
+async function measure<V extends Server, S extends Stage>(row: Row<V, S>, server: V, stage: S): Promise<CostedSample> {
   const before = await cpuSeconds(server.pid);
   const sample = await row.measure(server, { ...stage, signal: limited(stage.signal, MEASUREMENT_LIMIT_MS) });
   return { ...sample, serverSeconds: (await cpuSeconds(server.pid)) - before };
 }
 
-function outcomeOf(server: Server, { unit }: Row, samples: readonly CostedSample[]): Outcome {
+function outcomeOf(server: Server, { unit }: Pick<Row, 'unit'>, samples: readonly CostedSample[]): Outcome {
   const rates = samples.map(({ operations, bytes, seconds }) => (unit === 'MB/s' ? bytes / 1e6 : operations) / seconds);
   const latencies = createHistogram();
   for (const sample of samples) latencies.add(sample.latencies);

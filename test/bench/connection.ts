@@ -9,6 +9,8 @@ const READ_BUFFER_BYTES = 256 * 1024;
 export interface Request {
   readonly parts: readonly Uint8Array[];
   readonly bodiless: boolean;
+  /** Sees the answer's body as it arrives, and must not keep it. */
+  readonly onBody?: (bytes: Uint8Array) => void;
 }
 
 /** Composes a request; `target` is the path and query, `body` is referred to, not copied. */
@@ -58,8 +60,8 @@ export class Connection {
   }
 
   /** Sends `request` and resolves when its answer is whole, whatever its status. */
-  exchange({ parts, bodiless }: Request): Promise<Answer> {
-    this.#reader.expect({ bodiless });
+  exchange({ parts, bodiless, onBody }: Request): Promise<Answer> {
+    this.#reader.expect({ bodiless, onBody });
     return new Promise((resolve, reject) => {
       this.#waiting = { resolve, reject };
       if (this.#socket.destroyed) return this.#fail(new Error('the connection is closed'));

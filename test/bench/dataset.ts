@@ -11,6 +11,9 @@ import { dockerRegistry, type Site, startServer } from './server.js';
 export const KIB = 1024;
 export const MIB = 1024 * KIB;
 
+/** Of the large layer, and of whatever is pushed by itself. */
+export const LARGE_BYTES = 256 * MIB;
+
 export const REPOSITORY = 'bench/image';
 const IMAGE_TYPE = 'application/vnd.oci.image.manifest.v1+json';
 const SMALL_LAYERS = 6;

@@ -1,19 +1,23 @@
-// `npm run bench`: koa-registry's standalone example and docker-registry side by side, and then itself
-// with logins and without. A missed
-// target is a line in the table and not an error; the exit code says only whether the bench could run.
+// `npm run bench`: koa-registry's standalone example and docker-registry side by side, then itself with
+// logins and without, then on object stores beside their SDKs. A missed target is a line in the table and
+// not an error; the exit code says only whether the bench could run.
 import { rmSync } from 'node:fs';
 import { mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { findProgram } from '../support/requires.js';
 import { type Comparison, compare } from './compare.js';
-import { MIB, prepareImage } from './dataset.js';
+import { LARGE_BYTES, prepareImage } from './dataset.js';
 import { MEMORY_ROW, measureMemory } from './memory.js';
 import { pinGenerator } from './pinning.js';
 import { RandomBlobs } from './push.js';
-import { formatReport, type Report } from './report.js';
+import { formatReport, type Report, type StoreRequests } from './report.js';
 import { type Contest, contests, rows } from './rows.js';
 import { dockerRegistry, koaRegistry, type Server, type Site, startServer } from './server.js';
+import { countRequests } from './store-requests.js';
+import { compareOnStore, storeContests } from './store-rows.js';
+import type { ObjectStore } from './stores.js';
 
 const USAGE = `npm run bench -- [options]
 
@@ -23,9 +27,10 @@ const USAGE = `npm run bench -- [options]
   --control       docker-registry on both sides: how far from 1 a ratio may be by chance
   --json FILE     where to write the figures as JSON; otherwise the last line of the output
 
-Needs Linux, docker-registry (CNCF distribution 2.8) on the PATH, and 4 GB below TMPDIR.`;
+Needs Linux, docker-registry (CNCF distribution 2.8) on the PATH, and 4 GB below TMPDIR. Rows about
+object stores need fake-gcs-server and versitygw; each is skipped where its server is not installed.`;
 
-const LARGE_BYTES = 256 * MIB;
+const REQUESTS_ROW = 'requests to the store';
 
 interface Plan {
   readonly only: readonly string[];
@@ -50,7 +55,8 @@ function parsePlan(): Plan | 'help' {
   if (values.help) return 'help';
   const rounds = Number(values.rounds ?? (values.quick ? 1 : 5));
   if (!Number.isInteger(rounds) || rounds < 1 || rounds > 100) throw new TypeError('--rounds: 1 to 100');
-  const names = [...rows.map(({ name }) => name), MEMORY_ROW];
+  const storeRows = storeContests.flatMap((contest) => contest.rows);
+  const names = [...[...rows, ...storeRows].map(({ name }) => name), MEMORY_ROW, REQUESTS_ROW];
   const unknown = values.only.find((text) => !names.some((name) => contains(name, text)));
   if (unknown !== undefined) throw new TypeError(`--only: no row is named ${unknown}; rows: ${names.join('; ')}`);
   return {
@@ -71,9 +77,9 @@ const progress = (message: string) => process.stderr.write(`${message}\n`);
 async function compareAll(
   wanted: readonly Contest[],
   plan: Plan,
+  largeBlobs: RandomBlobs,
   siteOf: (name: string) => Site,
 ): Promise<Comparison[]> {
-  const largeBlobs = new RandomBlobs(LARGE_BYTES);
   progress('preparing the data');
   const image = await prepareImage(siteOf('theirs'), siteOf('ours'), largeBlobs);
   const stage = { image, largeBlobs, milliseconds: plan.milliseconds, signal: siteOf('ours').signal };
@@ -94,6 +100,41 @@ async function compareAll(
   return comparisons;
 }
 
+/** Whether the server of a store is here; says so where it is not. */
+function isInstalled({ name, program }: ObjectStore): boolean {
+  if (findProgram(program) !== undefined) return true;
+  progress(`skipping ${name}: ${program} is not installed`);
+  return false;
+}
+
+/** What the rows about object stores find out. */
+async function measureStores(plan: Plan, largeBlobs: RandomBlobs, siteOf: (name: string) => Site) {
+  const comparisons: Comparison[] = [];
+  const requests: StoreRequests[] = [];
+  const stage = { largeBlobs, milliseconds: plan.milliseconds, signal: siteOf('store').signal };
+  for (const { store, rows } of storeContests) {
+    const wanted = rows.filter((row) => isWanted(row.name, plan));
+    const counting = isWanted(REQUESTS_ROW, plan);
+    if ((wanted.length === 0 && !counting) || !isInstalled(store)) continue;
+    if (wanted.length > 0) {
+      const siteWithin = (name: string) => siteOf(join(store.name, name));
+      comparisons.push(...(await compareOnStore({ store, rows: wanted }, stage, plan.rounds, siteWithin, progress)));
+    }
+    if (counting) requests.push({ store: store.name, counts: await countOn(store) });
+  }
+  return { comparisons, requests };
+}
+
+async function countOn(store: ObjectStore): Promise<StoreRequests['counts']> {
+  progress(`counting requests to ${store.name}`);
+  const running = await store.start();
+  try {
+    return await countRequests(running.address);
+  } finally {
+    await running.stop();
+  }
+}
+
 async function bench(plan: Plan, signal: AbortSignal): Promise<Report> {
   const placement = pinGenerator(progress);
   const folder = await mkdtemp(join(tmpdir(), 'koa-registry-bench-'));
@@ -107,11 +148,20 @@ async function bench(plan: Plan, signal: AbortSignal): Promise<Report> {
         rows: contest.rows.filter((row) => isWanted(row.name, plan)),
       }))
       .filter((contest) => contest.rows.length > 0);
-    const comparisons = wanted.length === 0 ? [] : await compareAll(wanted, plan, siteOf);
+    const largeBlobs = new RandomBlobs(LARGE_BYTES);
+    const comparisons = wanted.length === 0 ? [] : await compareAll(wanted, plan, largeBlobs, siteOf);
+    const onStores = plan.control ? undefined : await measureStores(plan, largeBlobs, siteOf);
     const memory = isWanted(MEMORY_ROW, plan)
       ? await measureMemory(plan.control ? dockerRegistry : koaRegistry, siteOf('memory'))
       : undefined;
-    return { node: process.version, placement: placement ?? 'unpinned', rounds, comparisons, memory };
+    return {
+      node: process.version,
+      placement: placement ?? 'unpinned',
+      rounds,
+      comparisons: [...comparisons, ...(onStores?.comparisons ?? [])],
+      requests: onStores?.requests ?? [],
+      memory,
+    };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

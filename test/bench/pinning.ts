@@ -25,13 +25,21 @@ export function pinGenerator(complain: (message: string) => void): Placement | u
   try {
     const [serverCpu, generatorCpu] = allowedCpus();
     if (serverCpu === undefined || generatorCpu === undefined) throw new Error('there is only one CPU');
-    const list = ['--all-tasks', '--cpu-list', '--pid', String(generatorCpu), String(process.pid)];
-    execFileSync('taskset', list, { stdio: 'ignore' });
+    allow([generatorCpu], process.pid);
     return { serverCpu, generatorCpu };
   } catch (error) {
     complain(`running unpinned: ${error instanceof Error ? error.message : error}`);
     return undefined;
   }
+}
+
+/** Lets a process, which has inherited a CPU from whoever started it, use that of the servers and the generator's. */
+export function unpin(pid: number, placement: Placement | undefined): void {
+  if (placement !== undefined) allow([placement.serverCpu, placement.generatorCpu], pid);
+}
+
+function allow(cpus: readonly number[], pid: number): void {
+  execFileSync('taskset', ['--all-tasks', '--cpu-list', '--pid', cpus.join(), String(pid)], { stdio: 'ignore' });
 }
 
 /** The command line that runs `command` on the servers' CPU. */

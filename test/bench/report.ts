@@ -2,6 +2,8 @@
 import type { Comparison, Outcome } from './compare.js';
 import type { MemoryUse } from './memory.js';
 import type { Placement } from './pinning.js';
+import { OPERATIONS, type RequestCounts } from './store-requests.js';
+import type { ObjectStore } from './stores.js';
 
 /** Everything a run found: what the JSON holds. */
 export interface Report {
@@ -9,7 +11,14 @@ export interface Report {
   readonly placement: Placement | 'unpinned';
   readonly rounds: number;
   readonly comparisons: readonly Comparison[];
+  readonly requests: readonly StoreRequests[];
   readonly memory: MemoryUse | undefined;
+}
+
+/** How many requests a store got for what clients asked. */
+export interface StoreRequests {
+  readonly store: ObjectStore['name'];
+  readonly counts: RequestCounts;
 }
 
 /** At this share of its CPU the generator may be what is measured. */
@@ -21,12 +30,13 @@ const percent = (share: number) => `${number(share * 100)}%`;
 const verdict = (met: boolean) => (met ? 'yes' : 'NO');
 
 /** Renders the table, with remarks below it. */
-export function formatReport({ comparisons, memory, placement, rounds }: Report): string {
+export function formatReport({ comparisons, requests, memory, placement, rounds }: Report): string {
   const parts = [placementLine(placement, rounds)];
   for (const name of new Set(comparisons.map(pairName))) {
     const table = comparisons.filter((row) => pairName(row) === name);
     parts.push(comparisonTable(table, name));
   }
+  if (requests.length > 0) parts.push(requestsTable(requests));
   if (memory !== undefined) parts.push(memoryLine(memory));
   const remarks = comparisons.flatMap((row) =>
     [...row.remarks, ...generatorRemarks(row)].map((text) => `${row.name}: ${text}`),
@@ -78,6 +88,16 @@ function comparisonTable(comparisons: readonly Comparison[], names: string): str
     pair(row, ({ latencyMs }) => number(latencyMs.p99, 2)),
     pair(row, ({ serverBusy }) => percent(serverBusy)),
     pair(row, ({ generatorBusy }) => percent(generatorBusy)),
+  ]);
+  return alignColumns([header, ...lines]);
+}
+
+function requestsTable(requests: readonly StoreRequests[]): string {
+  const header = ['requests to the store', '', ...requests.map(({ store }) => store)];
+  const lines = OPERATIONS.map((operation) => [
+    operation,
+    '',
+    ...requests.map(({ counts }) => number(counts[operation])),
   ]);
   return alignColumns([header, ...lines]);
 }

@@ -2,34 +2,36 @@
 // be faster.
 import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Connection, request } from './connection.js';
 import { type Image, tagAt } from './dataset.js';
 import { withHtpasswd, withToken } from './guarded.js';
 import { measureLoad, type Sample, timed } from './load.js';
-import { type Blob, pushBlob, type RandomBlobs } from './push.js';
+import { pushBlob, type RandomBlobs, removePushed } from './push.js';
 import { type Contender, dockerRegistry, koaRegistry, type Server } from './server.js';
 
-/** What a row may use. */
+/** What any row may use. */
 export interface Stage {
-  readonly image: Image;
   readonly largeBlobs: RandomBlobs;
   /** How long a measurement lasts; at least one operation is always done. */
   readonly milliseconds: number;
   readonly signal: AbortSignal;
 }
 
-/** One comparison of the two servers. */
-export interface Row {
+/** What a row may use whose servers have the image. */
+export interface ImageStage extends Stage {
+  readonly image: Image;
+}
+
+/** One comparison of two servers. */
+export interface Row<V extends Server = Server, S extends Stage = ImageStage> {
   readonly name: string;
   readonly unit: 'requests/s' | 'MB/s';
-  /** The least ratio of koa-registry's rate to docker-registry's. */
+  /** The least ratio of our rate to theirs. */
   readonly target: number;
-  measure(server: Server, stage: Stage): Promise<Sample>;
+  measure(server: V, stage: S): Promise<Sample>;
   /** Something a reader of the ratio should know. */
-  remark?(server: Server, stage: Stage): Promise<string>;
+  remark?(server: V, stage: S): Promise<string>;
 }
 
 /** Connections of a request row; large transfers have one at a time. */
@@ -65,7 +67,7 @@ const manifestByDigest = ask({
 
 const TAGS_PAGE = `tags/list?n=100&last=${tagAt(4999)}`;
 
-async function countTags(server: Server, { image, signal }: Stage): Promise<string> {
+async function countTags(server: Server, { image, signal }: ImageStage): Promise<string> {
   const answer = await fetch(new URL(`/v2/${image.repository}/${TAGS_PAGE}`, server.origin), { signal });
   const { tags } = (await answer.json()) as { tags: readonly string[] };
   return `${server.name} answers ${tags.length} tags to n=100`;
@@ -94,17 +96,6 @@ async function pushLarge(server: Server, { largeBlobs, signal }: Stage): Promise
   } finally {
     connection.close();
     await removePushed(server.root, repository, blobs);
-  }
-}
-
-async function removePushed(root: string, repository: string, blobs: readonly Blob[]): Promise<void> {
-  const keys = join(root, 'docker/registry/v2');
-  const folders = blobs.map(({ digest }) => {
-    const hex = digest.slice('sha256:'.length);
-    return join('blobs/sha256', hex.slice(0, 2), hex);
-  });
-  for (const folder of [...folders, join('repositories', repository)]) {
-    await rm(join(keys, folder), { recursive: true, force: true });
   }
 }
 

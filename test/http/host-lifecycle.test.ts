@@ -97,9 +97,9 @@ test('health asks the backends and never throws', async () => {
     if (away) throw new Error('connection refused');
   };
   await withHost({ options: { storage: storageOf(() => ({ ...driver, check })) } }, async ({ registry: ours }) => {
-    assert.deepEqual(await ours.health(), { ok: false, checks: { plugins: 'not started' } });
+    assert.deepEqual(await ours.health(), { ok: false, ready: false, checks: { plugins: 'not started' } });
     await ours.ready();
-    assert.deepEqual(await ours.health(), { ok: true, checks: { storage: 'ok' } });
+    assert.deepEqual(await ours.health(), { ok: true, ready: true, checks: { storage: 'ok' } });
     away = true;
     const { ok, checks } = await ours.health();
     assert.equal(ok, false);

@@ -695,7 +695,7 @@ wireSuite('auth/htpasswd', BARE, (test, open) => {
     const ready = at.registry.ready();
     while (!at.log.some(({ message }) => message.startsWith('plugin cannot start'))) await turnOfTheLoop();
     const problem = `${path}:2: no colon between a name and a hash`;
-    assert.deepEqual(await at.registry.health(), { ok: false, checks: { 'auth/htpasswd': problem } });
+    assert.deepEqual(await at.registry.health(), { ok: false, ready: false, checks: { 'auth/htpasswd': problem } });
     await writeFile(path, line('ada'));
     await ready;
     answered(await at.send('GET', '/v2/', { headers: basic('ada', password('ada')) }), 200);

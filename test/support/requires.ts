@@ -12,6 +12,7 @@ const INSTALL = {
   'docker-registry': 'apt-get install docker-registry',
   nginx: 'apt-get install nginx-light',
   'redis-server': 'apt-get install redis-server',
+  'docker-compose': 'apt-get install docker-compose',
   openssl: 'apt-get install openssl',
   taskset: 'apt-get install util-linux',
   versitygw: 'go install github.com/versity/versitygw/cmd/versitygw@latest',

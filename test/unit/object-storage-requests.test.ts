@@ -22,8 +22,8 @@ const COSTS: readonly (readonly [what: string, call: (driver: StorageDriver) => 
   ['get of nothing', (driver) => driver.get('p/c').catch(() => undefined), 'read'],
   ['put', (driver) => driver.put('p/c', bytesOf(3)), 'write'],
   ['stat of an object', (driver) => driver.stat('p/a'), 'head'],
-  ['stat of an upload', (driver) => driver.stat('u/many'), 'head list list'],
-  ['stat of a prefix', (driver) => driver.stat('p'), 'head list list'],
+  ['stat of an upload', (driver) => driver.stat('u/many'), 'head list'],
+  ['stat of a prefix', (driver) => driver.stat('p'), 'head list'],
   ['open', (driver) => readAll(driver, 'p/a', 1, 3), 'read'],
   ['open of an upload', (driver) => readAll(driver, 'u/many', 5, 15), 'read list read read'],
   ['list', (driver) => listed(driver, 'p'), 'list'],
@@ -36,8 +36,8 @@ const COSTS: readonly (readonly [what: string, call: (driver: StorageDriver) => 
   ['commit of a part', (driver) => driver.commit('u/one', 'b'), 'list join delete'],
   ['commit of several', (driver) => driver.commit('u/many', 'b'), 'list join delete delete'],
   ['commit of an object', (driver) => driver.commit('p/a', 'b'), 'list join delete'],
-  ['remove of an object', (driver) => driver.remove('p/a'), 'list list delete'],
-  ['remove of a prefix', (driver) => driver.remove('p'), 'list list list delete'],
+  ['remove of an object', (driver) => driver.remove('p/a'), 'list delete'],
+  ['remove of a prefix', (driver) => driver.remove('p'), 'list delete'],
   ['walk', (driver) => collect(driver.walk?.('') ?? []), 'list'],
 ];
 
@@ -78,11 +78,24 @@ test('what stands beside an upload adds nothing to its cost', async () => {
   assert.equal(bucket.takeCalls().join(' '), 'list write list join delete');
 });
 
+test('neighbours that fill a page cost one request more, and are left alone', async () => {
+  const bucket = smallBucket({ pageEntries: 10 });
+  for (let index = 0; index < 25; index++) bucket.place(`u-${index + 1000}`, bytesOf(1));
+  for (const name of ['u/1', 'u0', 'u00']) bucket.place(name, bytesOf(1));
+  const driver = driverOver(bucket);
+  assert.equal((await driver.stat('u')).kind, 'prefix');
+  assert.equal(bucket.takeCalls().join(' '), 'head list list');
+  await driver.remove('u');
+  await assert.rejects(driver.stat('u'), (error) => isDriverError(error, 'not-found'));
+  assert.equal(bucket.names.length, 27);
+  assert.equal((await driver.stat('u0')).size, 1);
+});
+
 test('a large prefix is removed batch by batch, while it is listed', async () => {
   const bucket = smallBucket();
   for (let index = 0; index < 1200; index++) bucket.place(`l/${index + 1000}`, bytesOf(1));
   await driverOver(bucket).remove('l');
-  assert.equal(bucket.takeCalls().join(' '), 'list list list delete list delete');
+  assert.equal(bucket.takeCalls().join(' '), 'list list delete list delete');
   assert.deepEqual(bucket.names, []);
 });
 

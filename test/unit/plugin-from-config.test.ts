@@ -1,9 +1,25 @@
 // distribution's configuration file, section by section: what it becomes, what is skipped, what is refused.
 import assert from 'node:assert/strict';
+import type { DescriptorCache } from 'koa-registry';
+import { redis } from 'koa-registry/plugins/cache/redis';
+import { redis as leases } from 'koa-registry/plugins/coordination/redis';
+import { filesystem as files } from 'koa-registry/plugins/storage/filesystem';
+import { gcs as bucket } from 'koa-registry/plugins/storage/gcs';
+import { s3 } from 'koa-registry/plugins/storage/s3';
 import { test } from 'uvu';
 import { z } from 'zod';
 import { OptionsError } from '../../lib/errors.js';
-import { definePlugin, fromConfig, isPlugin, secret } from '../../lib/plugin/index.js';
+import { resolveOptions } from '../../lib/options.js';
+import {
+  type AnyPluginFactory,
+  definePlugin,
+  fromConfig,
+  isPlugin,
+  secret,
+  startPlugin,
+} from '../../lib/plugin/index.js';
+import { RedisServer, until } from '../support/redis.js';
+import { suiteNeeding } from '../support/requires.js';
 
 const never = () => assert.fail('nothing is created from a configuration');
 
@@ -37,7 +53,7 @@ function read(document: object): object {
   return rest;
 }
 
-function problems(document: unknown, factories = plugins): string[] {
+function problems(document: unknown, factories: readonly AnyPluginFactory[] = plugins): string[] {
   try {
     fromConfig(document, factories);
   } catch (error) {
@@ -71,11 +87,60 @@ test('storage.delete.enabled becomes delete.enabled', () => {
 });
 
 test('storage.maintenance.readonly.enabled becomes readOnly', () => {
-  const maintenance = {
-    readonly: { enabled: true },
-    uploadpurging: { enabled: false, age: '168h', interval: '24h', dryrun: false },
-  };
+  const maintenance = { readonly: { enabled: true } };
   assert.deepEqual(read({ storage: { inmemory: {}, maintenance } }), { readOnly: true });
+});
+
+/** What the section `uploadpurging` becomes. */
+function purge(uploadpurging: object | null): object | undefined {
+  return fromConfig({ storage: { inmemory: {}, maintenance: { uploadpurging } } }, plugins).uploads?.purge;
+}
+
+const HOUR = 3_600_000;
+
+test('storage.maintenance.uploadpurging becomes uploads.purge', () => {
+  assert.deepEqual(purge({ enabled: true, age: '168h', interval: '24h', dryrun: false }), {
+    enabled: true,
+    age: 168 * HOUR,
+    interval: 24 * HOUR,
+    dryRun: false,
+  });
+  assert.deepEqual(purge({ enabled: false }), { enabled: false });
+  for (const nothing of [null, {}, { age: null }]) assert.deepEqual(purge(nothing), undefined);
+  const { storage: _, ...options } = fromConfig(
+    { storage: { inmemory: {}, maintenance: { uploadpurging: { age: '48h', dryrun: true } } } },
+    plugins,
+  );
+  const { uploads } = resolveOptions({ storage: memory(), ...options });
+  assert.deepEqual(uploads.purge, { enabled: true, age: 48 * HOUR, interval: 24 * HOUR, dryRun: true });
+});
+
+test('durations are those of Go', () => {
+  for (const [written, milliseconds] of [
+    ['1h30m', 1.5 * HOUR],
+    ['1.5h', 1.5 * HOUR],
+    ['+2h', 2 * HOUR],
+    ['.5h', 0.5 * HOUR],
+    ['1.h', HOUR],
+    ['1.1h', 3_960_000],
+    ['1h0m0.5s', HOUR + 500],
+    ['3600000000us', HOUR],
+    ['3600000000\u00b5s', HOUR],
+    ['3600000000\u03bcs', HOUR],
+    ['3600000000000ns', HOUR],
+    ['1ns', 1],
+    ['0', 0],
+    [0, 0],
+    ['7d', 168 * HOUR],
+  ] as const) {
+    assert.deepEqual(purge({ age: written }), { age: milliseconds }, String(written));
+  }
+  for (const written of ['', '168', 168, '-1h', '1 h', 'h', '.h', '1h30', '1y', '1e3h', true, `${'9'.repeat(400)}h`]) {
+    const storage = { inmemory: {}, maintenance: { uploadpurging: { interval: written } } };
+    assert.deepEqual(problems({ storage }), [
+      'storage.maintenance.uploadPurging.interval: must be a duration with a unit, such as "168h" or "1h30m"',
+    ]);
+  }
 });
 
 test('storage.cache in memory and storage.tag are what the registry does anyway', () => {
@@ -164,15 +229,10 @@ test('the file that the registry:2 image brings along is taken as it is', () => 
 
 test('what this version cannot do is said, section by section', () => {
   const document = {
-    storage: {
-      inmemory: {},
-      cache: { blobdescriptor: 'redis', blobdescriptorsize: 5 },
-      maintenance: { uploadpurging: { enabled: true } },
-    },
+    storage: { inmemory: {}, cache: { blobdescriptor: 'inmemory', blobdescriptorsize: 5 } },
     validation: { manifests: { urls: { allow: ['x'] }, indexes: { platforms: 'list' } } },
     notifications: { endpoints: [] },
     proxy: { remoteurl: 'https://r' },
-    redis: { addr: 'r' },
     middleware: { storage: [] },
     policy: {},
     compatibility: {},
@@ -182,15 +242,13 @@ test('what this version cannot do is said, section by section', () => {
     assert.ok(found.includes(`${section}: is not supported by this version`), section);
   }
   for (const path of [
-    'storage.cache.blobDescriptor: only "inmemory" is supported by this version',
     'storage.cache.blobDescriptorSize: is not supported by this version',
-    'storage.maintenance.uploadPurging.enabled: is not supported by this version; set it to false',
     'validation.manifests.urls: is not supported by this version',
     'validation.manifests.indexes: is not supported by this version',
   ]) {
     assert.ok(found.includes(path), path);
   }
-  assert.equal(found.length, 11);
+  assert.equal(found.length, 8);
 });
 
 test('everything unknown is named at once, with what was probably meant', () => {
@@ -257,4 +315,268 @@ test('no secret of the document is printed, and the document stays as it is', ()
   assert.deepEqual(document, before);
 });
 
+const REQUIRED = 'redis: required by storage.cache';
+const inRedis = { memory: null, cache: { blobdescriptor: 'redis' } };
+
+/** The options of cache/redis that a section `redis` becomes. */
+function cacheOf(section: object): unknown {
+  const { cache } = fromConfig({ storage: inRedis, redis: section }, [memory, redis]);
+  assert.equal(cache?.definition, redis.definition);
+  resolveOptions({ storage: memory(), cache });
+  return cache.options;
+}
+
+/** What is wrong with a section `redis` in use. */
+function redisProblems(section: object): string[] {
+  return problems({ storage: inRedis, redis: section }, [memory, redis]);
+}
+
+test('storage.cache in Redis is the plugin cache/redis with what the section redis says', () => {
+  // As the references of distribution 2.8 and 3 have it.
+  const common = { password: 'asecret', db: 0, dialtimeout: '10ms', readtimeout: '10ms', writetimeout: '10ms' };
+  const understood = { addr: 'localhost:6379', password: 'asecret', db: 0, dialTimeout: 10, commandTimeout: 10 };
+  const old = { addr: 'localhost:6379', ...common, pool: { maxidle: 16, maxactive: 64, idletimeout: '300s' } };
+  assert.deepEqual(cacheOf(old), understood);
+  const pool = { maxidleconns: 16, poolsize: 64, connmaxidletime: '300s' };
+  const tls = { certificate: '/path/to/cert.crt', key: '/path/to/key.pem', rootcas: ['/path/to/ca.pem'] };
+  assert.deepEqual(cacheOf({ tls, addrs: ['localhost:6379'], ...common, ...pool }), {
+    ...understood,
+    tls: { ca: '/path/to/ca.pem', cert: '/path/to/cert.crt', key: '/path/to/key.pem' },
+  });
+});
+
+test('storage.cache.layerinfo is the older name of blobdescriptor', () => {
+  const document = { storage: { memory: null, cache: { layerinfo: 'redis' } }, redis: { addr: 'r' } };
+  assert.equal(fromConfig(document, [memory, redis]).cache?.name, 'redis');
+  const both = { storage: { memory: null, cache: { blobdescriptor: 'inmemory', layerinfo: 'redis' } } };
+  assert.equal(fromConfig({ ...document, ...both }, [memory, redis]).cache, undefined);
+});
+
+test('the size of a cache in Redis is skipped, as distribution does', () => {
+  const cache = { blobdescriptor: 'redis', blobdescriptorsize: 10_000 };
+  assert.deepEqual(problems({ storage: { memory: null, cache }, redis: { addr: 'r' } }, [memory, redis]), []);
+});
+
+test('redis: one address is a server, several are a cluster, and with a master they are sentinels', () => {
+  assert.deepEqual(cacheOf({ addrs: ['a:1'] }), { addr: 'a:1' });
+  assert.deepEqual(cacheOf({ addrs: ['a:1', 'b:2'] }), { cluster: ['a:1', 'b:2'] });
+  const sentinels = { sentinelMasterSet: 'main', sentinels: ['a:1', 'b:2'] };
+  assert.deepEqual(cacheOf({ addrs: ['a:1', 'b:2'], mastername: 'main' }), sentinels);
+  assert.deepEqual(cacheOf({ addr: 'a:1, b:2', sentinelMasterSet: 'main' }), sentinels);
+  const names = { username: 'u', password: 'p', sentinelusername: 'su', sentinelpassword: 'sp' };
+  assert.deepEqual(cacheOf({ addrs: ['a:1'], mastername: 'main', ...names }), {
+    sentinelMasterSet: 'main',
+    sentinels: ['a:1'],
+    username: 'u',
+    password: 'p',
+    sentinelUsername: 'su',
+    sentinelPassword: 'sp',
+  });
+  // A file for both versions of distribution.
+  assert.deepEqual(cacheOf({ addr: 'a:1', addrs: ['a:1'] }), { addr: 'a:1' });
+});
+
+test('redis: what Go takes for unwritten is', () => {
+  const empty = { username: '', password: '', sentinelusername: '', mastername: '', db: null, dialtimeout: 0 };
+  assert.deepEqual(cacheOf({ addr: 'a', addrs: [], ...empty, tls: { certificate: '', rootcas: [] } }), { addr: 'a' });
+});
+
+test('redis: a command may take as long as the longer of reading and writing', () => {
+  assert.deepEqual(cacheOf({ addr: 'a', readtimeout: '1s', writetimeout: '2s' }), { addr: 'a', commandTimeout: 2_000 });
+  assert.deepEqual(cacheOf({ addr: 'a', readtimeout: '3s' }), { addr: 'a', commandTimeout: 3_000 });
+});
+
+test('redis.tls: files or the mere word encrypt', () => {
+  assert.deepEqual(cacheOf({ addr: 'a', tls: { enabled: true } }), { addr: 'a', tls: true });
+  assert.deepEqual(cacheOf({ addr: 'a', tls: { enabled: false } }), { addr: 'a' });
+  assert.deepEqual(cacheOf({ addr: 'a', tls: { rootcas: ['/ca'] } }), { addr: 'a', tls: { ca: '/ca' } });
+  assert.deepEqual(redisProblems({ addr: 'a', tls: { enabled: false, certificate: '/c' } }), [
+    'redis.tls.key: required with "certificate"',
+    'redis.tls.enabled: contradicts the files beside it',
+  ]);
+  assert.deepEqual(redisProblems({ addr: 'a', tls: { key: '/k' } }), ['redis.tls.certificate: required with "key"']);
+  assert.deepEqual(redisProblems({ addr: 'a', tls: { clientcas: ['/ca'], rootcas: ['/a', '/b'] } }), [
+    'redis.tls.rootCas: must be one file, which may hold several certificates',
+    'redis.tls.clientCas: has no effect on a client: use rootCas',
+  ]);
+});
+
+test('redis: what is wrong is named where the document has it', () => {
+  assert.deepEqual(redisProblems({}), ['redis.addrs: required, unless there is "addr"']);
+  assert.deepEqual(redisProblems({ addrs: ['a:1', 'b:x'] }), ['redis.addrs[1]: must be a host, or host:port']);
+  assert.deepEqual(redisProblems({ addr: 'a', readtimeout: '2m', dialtimeout: '2m' }).map(pathOf), [
+    'redis.dialTimeout',
+    'redis.readTimeout',
+  ]);
+  assert.deepEqual(redisProblems({ addr: 'a', dialtimeout: 10_000_000 }).map(pathOf), ['redis.dialTimeout']);
+  assert.deepEqual(redisProblems({ addrs: ['a', 'b'], db: 1 }), ['redis.db: a cluster has no other database than 0']);
+  assert.deepEqual(redisProblems({ addr: 'a', sentinelpassword: 'p' }).map(pathOf), ['redis.sentinelPassword']);
+  assert.deepEqual(redisProblems({ addr: 'a', adrs: [] }), ['redis.adrs: unknown option, did you mean "addrs"?']);
+  assert.deepEqual(redisProblems({ addr: 'a', readonly: true, routebylatency: true, routerandomly: false }), [
+    'redis.readOnly: is not supported by this version: only masters are asked',
+    'redis.routeByLatency: is not supported by this version: only masters are asked',
+  ]);
+});
+
+function pathOf(problem: string): string {
+  return problem.slice(0, problem.indexOf(':'));
+}
+
+test('storage.cache in Redis needs the plugin and the section, said beside all else that is wrong', () => {
+  const needs = 'storage.cache.blobDescriptor: needs the plugin cache/redis';
+  assert.deepEqual(problems({ storage: inRedis, redis: { addr: 'a' } }), [needs]);
+  assert.deepEqual(problems({ storage: inRedis, redis: { addr: 'a' } }, [memory, leases]), [needs]);
+  for (const section of [{}, { redis: null }]) {
+    assert.deepEqual(problems({ storage: inRedis, ...section }, [memory, redis]), [REQUIRED]);
+  }
+  const found = problems({ storage: { ...inRedis, tga: {} }, http: { host: 5 } }, [memory, redis]);
+  assert.deepEqual(found.map(pathOf).sort(), ['http.host', 'redis', 'storage.tga']);
+  assert.deepEqual(problems({ storage: { memory: null, cache: { blobdescriptor: 'memcached' } } }), [
+    'storage.cache.blobDescriptor: only "inmemory" and "redis" are supported by this version',
+  ]);
+});
+
+test('a section redis without a use has no effect, and switches no coordination on', () => {
+  for (const factories of [[memory], [memory, redis, leases]]) {
+    for (const storage of ['memory', { memory: null, cache: { blobdescriptor: 'inmemory' } }]) {
+      assert.deepEqual(Object.keys(fromConfig({ storage, redis: { addr: 'a' } }, factories)), ['storage']);
+    }
+  }
+  const { cache, ...rest } = fromConfig({ storage: inRedis, redis: { addr: 'a' } }, [memory, redis, leases]);
+  assert.ok(isPlugin(cache, 'cache'));
+  assert.deepEqual(Object.keys(rest), ['storage']);
+});
+
+test('no secret of the section redis is printed', () => {
+  const found = problems({ storage: inRedis, redis: { addr: 'a', password: ['hunter2'] } }, [memory, redis]).join();
+  assert.ok(found.includes('redis.password') && !found.includes('hunter2'));
+  const { cache } = fromConfig({ storage: inRedis, redis: { addr: 'a', password: 'hunter2' } }, [memory, redis]);
+  assert.ok(!JSON.stringify(cache).includes('hunter2'));
+});
+
+test("the reference's section filesystem is understood", () => {
+  const section = { rootdirectory: '/var/lib/registry', maxthreads: 100 };
+  assert.deepEqual(fromConfig({ storage: { filesystem: section } }, [files]).storage.options, {
+    rootDirectory: '/var/lib/registry',
+  });
+});
+
+test("the reference's section gcs is understood", () => {
+  const credentials = {
+    type: 'service_account',
+    project_id: 'project_id_string',
+    private_key_id: 'private_key_id_string',
+    private_key: 'private_key_string',
+    client_email: 'client@example.com',
+    client_id: 'client_id_string',
+    auth_uri: 'http://example.com/auth_uri',
+    token_uri: 'http://example.com/token_uri',
+    auth_provider_x509_cert_url: 'http://example.com/provider_cert_url',
+    client_x509_cert_url: 'http://example.com/client_cert_url',
+  };
+  const section = { bucket: 'bucketname', rootdirectory: '/gcs/object/name/prefix', chunksize: 5_242_880 };
+  const understood = { bucket: 'bucketname', rootDirectory: '/gcs/object/name/prefix', chunkSize: 5_242_880 };
+  const options = (gcs: object) => fromConfig({ storage: { gcs } }, [bucket]).storage.options;
+  assert.deepEqual(options({ ...section, credentials }), { ...understood, credentials });
+  assert.deepEqual(options({ ...section, keyfile: '/path/to/keyfile', maxconcurrency: 60 }), {
+    ...understood,
+    keyFile: '/path/to/keyfile',
+    maxConcurrency: 60,
+  });
+});
+
+/** As the reference of distribution 3 has it. */
+const S3 = {
+  accesskey: 'awsaccesskey',
+  secretkey: 'awssecretkey',
+  region: 'us-west-1',
+  regionendpoint: 'http://myobjects.local',
+  forcepathstyle: true,
+  accelerate: false,
+  bucket: 'bucketname',
+  encrypt: true,
+  keyid: 'mykeyid',
+  secure: true,
+  v4auth: true,
+  chunksize: 5_242_880,
+  multipartcopychunksize: 33_554_432,
+  multipartcopymaxconcurrency: 100,
+  multipartcopythresholdsize: 33_554_432,
+  rootdirectory: '/s3/object/name/prefix',
+  usedualstack: false,
+  usefipsendpoint: false,
+  loglevel: 'debug',
+};
+
+test("the reference's section s3 is understood, but for an endpoint that is not as secure as it says", () => {
+  for (const name of ['s3', 's3aws', 'S3']) {
+    assert.deepEqual(fromConfig({ storage: { [name]: { ...S3, secure: false } } }, [s3]).storage.options, {
+      accessKey: 'awsaccesskey',
+      secretKey: 'awssecretkey',
+      region: 'us-west-1',
+      regionEndpoint: 'http://myobjects.local',
+      forcePathStyle: true,
+      accelerate: false,
+      bucket: 'bucketname',
+      encrypt: true,
+      keyId: 'mykeyid',
+      secure: false,
+      v4Auth: true,
+      chunkSize: 5_242_880,
+      rootDirectory: '/s3/object/name/prefix',
+      useDualStack: false,
+    });
+  }
+  assert.deepEqual(problems({ storage: { s3: S3 } }, [s3]).map(pathOf), ['storage.s3.regionEndpoint']);
+});
+
+test('what a driver was told and is needless here is skipped only where nothing is missed', () => {
+  assert.deepEqual(problems({ storage: { s3: { bucket: 'b', usefipsendpoint: true } } }, [s3]).map(pathOf), [
+    'storage.s3.usefipsendpoint',
+  ]);
+  assert.deepEqual(problems({ storage: { gcs: { bucket: 'b', maxthreads: 5 } } }, [bucket]).length, 1);
+  // A plugin that knows the key gets it.
+  assert.deepEqual(
+    fromConfig({ storage: { filesystem: { rootdirectory: '/d', maxthreads: 5 } } }, plugins).storage.options,
+    {
+      rootDirectory: '/d',
+      maxThreads: 5,
+    },
+  );
+});
+
 test.run();
+
+function reaches(cache: DescriptorCache): Promise<boolean> {
+  return Promise.resolve(cache.check?.()).then(
+    () => true,
+    () => false,
+  );
+}
+
+const live = suiteNeeding('fromConfig: a Redis that is there', ['redis-server']);
+
+live('the cache reaches the Redis of the document, with its password, in its database', async () => {
+  const server = await RedisServer.start({ password: 'asecret' });
+  try {
+    const { cache } = fromConfig({ storage: inRedis, redis: { addrs: [server.addr], password: 'asecret', db: 3 } }, [
+      memory,
+      redis,
+    ]);
+    assert.ok(cache);
+    const started = await startPlugin(cache);
+    try {
+      const { instance } = started;
+      assert.ok(instance.check);
+      await until(() => reaches(instance));
+      const clients = await server.with((client) => client.client('LIST'));
+      assert.match(String(clients), / db=3 /);
+    } finally {
+      await started.close();
+    }
+  } finally {
+    await server.stop('SIGKILL');
+  }
+});
+
+live.run();

@@ -86,7 +86,20 @@ test('after the commit every old state is worth nothing', async () => {
     assert.equal(await outcome(services.uploads.finish(follow(old), GOOD_DIGEST, chunk(EVIL))), 'BLOB_UPLOAD_UNKNOWN');
     assert.equal(await outcome(services.uploads.cancel(follow(old))), 'BLOB_UPLOAD_UNKNOWN');
   }
+  assert.equal(await outcome(services.uploads.finish(follow(begun), GOOD_DIGEST)), 'BLOB_UPLOAD_UNKNOWN');
   assert.equal(await assertSound(storage), true);
+});
+
+test('a PUT that is repeated after its session is over is told that the blob is there, for as long as it is', async () => {
+  const { services } = await fixture();
+  const begun = await services.uploads.start(REPOSITORY, 'sha256');
+  const full = await services.uploads.append(follow(begun), chunk(GOOD));
+  await services.uploads.finish(follow(full), GOOD_DIGEST);
+  assert.equal((await services.uploads.finish(follow(full), GOOD_DIGEST)).digest, GOOD_DIGEST);
+  const other = digestOf(Buffer.from(EVIL));
+  assert.equal(await outcome(services.uploads.finish(follow(full), other)), 'BLOB_UPLOAD_UNKNOWN');
+  await services.blobs.delete(REPOSITORY, GOOD_DIGEST);
+  assert.equal(await outcome(services.uploads.finish(follow(full), GOOD_DIGEST)), 'BLOB_UPLOAD_UNKNOWN');
 });
 
 test('a session that was left behind after its commit takes in nothing, and publishes nothing else', async () => {
