@@ -33,6 +33,11 @@ export interface PluginDefinition<K extends PluginKind, S extends StandardSchema
   /** Any Standard Schema (zod, valibot, arktype …) of an object. A property marked `writeOnly` is a secret. */
   readonly options: S;
   /**
+   * What distribution's driver of the same name may be told and this plugin need not be: `fromConfig` leaves it out
+   * of the plugin's section, where the schema does not know it. Letter case, `_` and `-` do not count.
+   */
+  readonly ignores?: readonly string[];
+  /**
    * Whether several hosts may use at once what it stands for, as a bucket: the registry then warns of what such
    * hosts need and lack. Default: false.
    */

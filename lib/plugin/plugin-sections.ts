@@ -4,11 +4,12 @@ import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { z } from 'zod';
 import type { PluginKind } from '../contracts/index.js';
 import { inspectOptions } from './check-options.js';
+import { isPlainObject } from './clone-options.js';
 import { bindPlugin, isPlugin, type Plugin, type PluginDefinition } from './define-plugin.js';
 import { matchKeys } from './match-keys.js';
-import { withoutNeedless } from './needless-settings.js';
 import type { OptionPath } from './option-path.js';
 import { Outline } from './outline.js';
+import { bareKey } from './unknown-keys.js';
 
 /** A factory made by `definePlugin`, whatever its options. */
 export interface AnyPluginFactory {
@@ -36,9 +37,16 @@ export function bindSection(
 function pluginSection(factory: AnyPluginFactory) {
   const { definition } = factory;
   const outline = Outline.of(definition.options);
+  const ignored = new Set(definition.ignores?.map(bareKey));
   const build = (written: unknown, context: z.RefinementCtx): Plugin =>
-    bindSection(factory, withoutNeedless(definition, outline, matchKeys(outline, written ?? {})), context);
+    bindSection(factory, withoutIgnored(ignored, outline, matchKeys(outline, written ?? {})), context);
   return z.unknown().transform(build).optional();
+}
+
+function withoutIgnored(ignored: ReadonlySet<string>, outline: Outline | undefined, section: unknown): unknown {
+  if (ignored.size === 0 || !isPlainObject(section)) return section;
+  const kept = Object.entries(section).filter(([key]) => outline?.member(key) || !ignored.has(bareKey(key)));
+  return Object.fromEntries(kept);
 }
 
 /** A section for each plugin of a kind, under every name that it goes by. */

@@ -222,6 +222,7 @@ class FilesystemDriver implements StorageDriver {
 export const filesystem = definePlugin({
   kind: 'storage',
   name: 'filesystem',
+  ignores: ['maxThreads'],
   options: z.strictObject({
     /** The folder above `docker/registry/v2`; made when it is missing. A relative one counts from the working directory. */
     rootDirectory: z.string().min(1),

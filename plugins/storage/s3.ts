@@ -66,6 +66,8 @@ async function assertUsable(bucket: S3Bucket, prefix: string, { logger, signal }
 export const s3 = definePlugin({
   kind: 'storage',
   name: 's3',
+  // The SDK logs by the registry's logger, if at all, and parts are joined as they were written.
+  ignores: ['logLevel', 'multipartCopyChunkSize', 'multipartCopyMaxConcurrency', 'multipartCopyThresholdSize'],
   shared: true,
   options: s3Options,
   create: async (options, host) => {

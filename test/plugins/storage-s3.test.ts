@@ -7,10 +7,12 @@ import { readdirSync } from 'node:fs';
 import { rename, truncate, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { memoryUsage } from 'node:process';
+import { S3 } from '@aws-sdk/client-s3';
 import { fromConfig, OptionsError, type StorageDriver, startPlugin } from 'koa-registry';
 import { storageDriverSuite } from 'koa-registry/conformance';
 import { s3 } from 'koa-registry/plugins/storage/s3';
 import { suite } from 'uvu';
+import { connect } from '../../plugins/storage/s3/connection.js';
 import { content } from '../support/content.js';
 import { password } from '../support/credentials.js';
 import { freePort } from '../support/free-port.js';
@@ -355,6 +357,33 @@ options('a configuration file of distribution is understood', () => {
   };
   const { storage } = fromConfig({ version: '0.1', storage: { s3: section } }, [s3]);
   assert.equal((storage.options as { regionEndpoint: string }).regionEndpoint, 'https://store.example');
+});
+
+options('which hosts of AWS are asked', async () => {
+  const conduct = { skipVerify: false, maxRetries: 0, connectionTimeout: 1000, requestTimeout: 1000 };
+  for (const [where, host] of [
+    [{}, 's3.eu-west-1.amazonaws.com'],
+    [{ useDualStack: true }, 's3.dualstack.eu-west-1.amazonaws.com'],
+    [{ useFipsEndpoint: true }, 's3-fips.eu-west-1.amazonaws.com'],
+    [{ accelerate: true }, 's3-accelerate.amazonaws.com'],
+  ] as const) {
+    const hosts = { useDualStack: false, useFipsEndpoint: false, accelerate: false, ...where };
+    const keys = { accessKey: 'key', secretKey: password('s3') };
+    const { s3: client, close } = connect(S3, { region: 'eu-west-1', ...keys, ...hosts, ...conduct });
+    let asked = '';
+    client.middlewareStack.add(
+      () =>
+        async ({ request }) => {
+          asked = (request as { hostname: string }).hostname;
+          throw new Error('far enough');
+        },
+      { step: 'finalizeRequest' },
+    );
+    await assert.rejects(client.headBucket({ Bucket: 'layers' }), /far enough/);
+    assert.equal(asked, `layers.${host}`);
+    client.destroy();
+    close();
+  }
 });
 
 options.run();

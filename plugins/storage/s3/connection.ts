@@ -14,6 +14,7 @@ export interface ConnectionOptions {
   readonly sessionToken?: string | undefined;
   readonly skipVerify: boolean;
   readonly useDualStack: boolean;
+  readonly useFipsEndpoint: boolean;
   readonly accelerate: boolean;
   readonly userAgent?: string | undefined;
   readonly maxRetries: number;
@@ -72,6 +73,7 @@ function whereabouts(options: ConnectionOptions): S3ClientConfig {
     ...(endpoint === undefined ? {} : { endpoint }),
     forcePathStyle,
     useDualstackEndpoint: options.useDualStack,
+    useFipsEndpoint: options.useFipsEndpoint,
     useAccelerateEndpoint: options.accelerate,
   };
 }

@@ -65,6 +65,8 @@ export const s3Options = z
     objectAcl: z.enum(ACLS).optional(),
     /** Whether the dual-stack hosts of AWS are used, which have IPv6 addresses. */
     useDualStack: z.boolean().default(false),
+    /** Whether the hosts of AWS are used whose cryptography is validated by FIPS 140. */
+    useFipsEndpoint: z.boolean().default(false),
     /** Whether transfer acceleration is used, which the bucket has to allow. */
     accelerate: z.boolean().default(false),
     /** Said to the store besides the SDK's own name. */
