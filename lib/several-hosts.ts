@@ -11,6 +11,10 @@ export function warnOfSeveralHosts(
 ): void {
   const shared = [storage, cache, coordination].find((plugin) => plugin?.definition.shared);
   if (shared === undefined) return;
+  if (coordination === undefined && http.secret !== undefined) {
+    const message = 'no coordination: this is for one host, several would disturb each other and pull what was deleted';
+    log.info({ plugin: pluginLabel(shared) }, message);
+  }
   if (http.secret === undefined && uploads.state === 'location') {
     const message = 'http.secret is not set: an upload ends with this process, and fails where it meets another host';
     log.warn({ plugin: pluginLabel(shared) }, message);

@@ -18,14 +18,16 @@ export class Digester {
     this.#offset = offset;
   }
 
-  /** One that any host can go on with; from where another host left it, if that can be read here. */
-  static async portable(algorithm: DigestAlgorithm, from?: { offset: number; hash: string }) {
-    try {
-      return new Digester(algorithm, await portableHash(algorithm, from?.hash), from?.offset);
-    } catch (error) {
-      if (from === undefined) throw error;
-      return undefined;
-    }
+  /** One that any host can go on with, unless there is no memory for it: then it is this process's alone. */
+  static async portable(algorithm: DigestAlgorithm): Promise<Digester> {
+    const hash = await portableHash(algorithm).catch(() => undefined);
+    return new Digester(algorithm, hash);
+  }
+
+  /** One that goes on where another host left it; `undefined` where that cannot be read here. */
+  static async resumed(algorithm: DigestAlgorithm, offset: number, saved: string): Promise<Digester | undefined> {
+    const hash = await portableHash(algorithm, saved).catch(() => undefined);
+    return hash && new Digester(algorithm, hash, offset);
   }
 
   /** How many bytes went through. */
@@ -53,7 +55,7 @@ export class Digester {
   }
 }
 
-/** The digesters of sessions that are between two requests of this process. */
+/** The digesters of sessions that are between two requests of this process: native ones, which are small. */
 export class Digesters {
   readonly #kept = new LRUCache<string, Digester>({ max: KEPT });
 

@@ -76,7 +76,7 @@ export function createServices(parts: ServiceParts): Services {
   const coordinator = parts.coordination ?? new MemoryCoordinator(clock);
   const leases = new Leases(coordinator, log);
   const notes = coordinator.notes ?? new MemoryNotes(clock);
-  const visibility = new Visibility(notes, log);
+  const visibility = new Visibility(notes, log, clock);
   const descriptors = new Descriptors(parts.cache ?? new MemoryDescriptorCache(), log);
   const formats = new Formats(parts.formats);
   const blobs = new BlobStore({ storage, descriptors, contents: new Contents(), visibility });

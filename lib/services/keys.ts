@@ -9,13 +9,12 @@
 //       _manifests/tags/<tag>/current/link                                 what the tag names now
 //       _manifests/tags/<tag>/index/<alg>/<hex>/link                       what it ever named
 //       _uploads/<uuid>/{data,startedat}                                   an upload session
-//       _uploads/<uuid>/hashes/<alg>/<offset>                              ours: the hash of what was received
 //       _referrers/<alg>/<hex>/<alg>-<hex>                                 ours: a referrer's descriptor by subject
 //     _purge/uploads                                                       ours: when the last purge of uploads ended
 //
 // A link's content is the digest it leads to. distribution ignores folders whose names it does not
 // know below `_`, so `_referrers` does not disturb it; nor does `_purge`, beside the folders that it looks at.
-import { type Digest, type DigestAlgorithm, digestAlgorithm, digestHex } from '../model/digest.js';
+import { type Digest, digestAlgorithm, digestHex } from '../model/digest.js';
 import type { Tag } from '../model/reference.js';
 import type { RepositoryName } from '../model/repository-name.js';
 
@@ -93,11 +92,6 @@ export function uploadKey(name: RepositoryName, uuid: string): string {
 
 export function uploadDataKey(name: RepositoryName, uuid: string): string {
   return `${uploadKey(name, uuid)}/data`;
-}
-
-/** The hash over the first `offset` bytes of a session, where a request broke off. */
-export function uploadHashKey(name: RepositoryName, uuid: string, algorithm: DigestAlgorithm, offset: number): string {
-  return `${uploadKey(name, uuid)}/hashes/${algorithm}/${offset}`;
 }
 
 export function uploadStartedKey(name: RepositoryName, uuid: string): string {

@@ -27,7 +27,11 @@ export class Leases {
     this.#log = log;
   }
 
-  /** Runs `work` when all earlier work of the same name is done; `undefined` when that takes too long. */
+  /**
+   * Runs `work` when all earlier work of the same name is done; `undefined` when that takes too long.
+   *
+   * @throws RegistryError `UNAVAILABLE` when `work` finds that its lease was lost; what else `work` throws.
+   */
   async take<T>(
     name: string,
     work: (lease: Lease) => Promise<T>,
@@ -37,6 +41,9 @@ export class Leases {
     if (lease === undefined) return undefined;
     try {
       return { result: await work(lease) };
+    } catch (error) {
+      const isLost = lease.signal.aborted && error === lease.signal.reason;
+      throw isLost ? new RegistryError('UNAVAILABLE', 'another request came between', { cause: error }) : error;
     } finally {
       await lease.release();
     }
@@ -44,7 +51,7 @@ export class Leases {
 
   /**
    * Without coordination requests of this process still take turns, and those of different hosts are
-   * kept apart by the store: of two appends at one offset one wins, and what is published is measured.
+   * kept apart by the store: of two appends at one offset one wins, and what is published has the size that was sealed.
    */
   async #acquire(name: string, wait: number): Promise<Lease | undefined> {
     const options = { ttl: TTL, wait };

@@ -108,7 +108,8 @@ export class ManifestReader {
   /** Stores a manifest and enters it into the repository, in this order, and keeps it. */
   async write(repository: RepositoryName, stored: StoredManifest): Promise<void> {
     const { digest, bytes } = stored;
-    await this.#visibility.writing(blobKey(digest), () => this.#storage.put(blobKey(digest), bytes));
+    await this.#storage.put(blobKey(digest), bytes);
+    await this.#visibility.wrote(blobKey(digest));
     this.#keep(stored);
     await this.#descriptors.remember(`manifests:${repository}`, digest, async () => {
       const key = revisionLinkKey(repository, digest);

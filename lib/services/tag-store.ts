@@ -1,4 +1,5 @@
 // Tags: names that lead to a manifest of their repository, and may be moved.
+import type { Lease } from '../contracts/coordination.js';
 import type { StorageDriver } from '../contracts/storage.js';
 import { isDriverError, RegistryError } from '../errors.js';
 import type { Digest } from '../model/digest.js';
@@ -47,16 +48,18 @@ export class TagStore {
 
   /** Removes a tag and its history; answers whether it was there. */
   delete(repository: RepositoryName, tag: Tag): Promise<boolean> {
-    return this.#turn(repository, tag, () => this.#remove(repository, tag));
+    return this.#turn(repository, tag, (lease) => this.#remove(repository, tag, lease));
   }
 
-  #remove(repository: RepositoryName, tag: Tag): Promise<boolean> {
+  /** A host that was paused must not remove what another one has set meanwhile. */
+  async #remove(repository: RepositoryName, tag: Tag, lease: Lease): Promise<boolean> {
+    await lease.confirm();
     return this.#visibility.removing(tagCurrentKey(repository, tag), () =>
       removeIfPresent(this.#storage, tagKey(repository, tag)),
     );
   }
 
-  async #turn<T>(repository: RepositoryName, tag: Tag, work: () => Promise<T>): Promise<T> {
+  async #turn<T>(repository: RepositoryName, tag: Tag, work: (lease: Lease) => Promise<T>): Promise<T> {
     const done = await this.#leases.take(`tags/${repository}:${tag}`, work);
     if (done === undefined) throw new RegistryError('UNAVAILABLE', 'the tag is being changed');
     return done.result;
@@ -95,9 +98,9 @@ export class TagStore {
     for await (const { name } of childrenOf(this.#storage, tagsKey(repository))) if (isTag(name)) tags.push(name);
     await mapBounded(tags, AT_ONCE, async (tag) => {
       if ((await this.resolve(repository, tag)) !== digest) return;
-      await this.#turn(repository, tag, async () => {
+      await this.#turn(repository, tag, async (lease) => {
         // It may lead elsewhere by now.
-        if ((await this.resolve(repository, tag)) === digest) await this.#remove(repository, tag);
+        if ((await this.resolve(repository, tag)) === digest) await this.#remove(repository, tag, lease);
       });
     });
   }

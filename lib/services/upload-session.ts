@@ -21,11 +21,14 @@ export function sessionLease({ uuid }: Pick<SessionReference, 'uuid'>): string {
   return `uploads/${uuid}`;
 }
 
-/** Which session a request is about, and the state that the client brought along, already verified. */
+/** Which session a request is about, and what is known of it before the store is asked. */
 export interface SessionReference {
   readonly repository: RepositoryName;
   readonly uuid: string;
+  /** As a host has left it, verified. */
   readonly state?: UploadState | undefined;
+  /** How many bytes the client believes that there are, where it says so. */
+  readonly claimed?: number | undefined;
 }
 
 /** What a session was verified to hold. */
@@ -54,13 +57,8 @@ export class UploadSessions {
     return this.#visibility.writing(key, () => this.#storage.put(key, Buffer.from(startedAt)));
   }
 
-  /** Something was appended: other hosts may not see it at once. */
-  grew({ repository, uuid }: UploadState): Promise<void> {
-    return this.#visibility.wrote(uploadDataKey(repository, uuid));
-  }
-
   /**
-   * The session; its digest is known where the state that the client brought is just as long.
+   * The session; its digest is known where the state is just as long.
    *
    * @throws RegistryError `BLOB_UPLOAD_UNKNOWN`; `BLOB_UPLOAD_INVALID` for the state of another session.
    */
@@ -79,7 +77,7 @@ export class UploadSessions {
     const [startedAt = '', digest = '', size] = started.toString('latin1').split('\n');
     const isSealed = isDigest(digest);
     // What is sealed may have been published, and then it is gone from here.
-    const offset = isSealed ? received : await this.#atLeast(state?.offset ?? 0, received, reference);
+    const offset = isSealed ? received : await this.#atLeast(state, received);
     const algorithm = state?.algorithm ?? 'sha256';
     return {
       ...(state?.offset === offset ? state : { repository, uuid, offset, startedAt, algorithm }),
@@ -91,16 +89,16 @@ export class UploadSessions {
     return (await orAbsent(this.#storage.stat(uploadDataKey(repository, uuid))))?.size ?? 0;
   }
 
-  /** A signed state says how much there was once: a store that shows less is given time to show it. */
-  async #atLeast(wanted: number, received: number, { repository, uuid }: SessionReference): Promise<number> {
-    if (received >= wanted) return received;
+  /** A state says how much there was once: a store that shows less is given time to show it. */
+  async #atLeast(state: UploadState | undefined, received: number): Promise<number> {
+    if (state === undefined || received >= state.offset) return received;
+    const { repository, uuid, offset, receivedAt } = state;
     const all = await lookAgain(async () => {
       const now = await this.#received(repository, uuid);
-      return now >= wanted ? now : undefined;
+      return now >= offset ? now : undefined;
     });
     if (all !== undefined) return all;
-    const key = uploadDataKey(repository, uuid);
-    if (await this.#visibility.expects(key)) throw notYetVisible(key);
+    if (this.#visibility.mayBeLate(receivedAt)) throw notYetVisible(uploadDataKey(repository, uuid));
     return this.#received(repository, uuid);
   }
 
@@ -123,7 +121,10 @@ export class UploadSessions {
     const { repository, uuid, seal: earlier } = session;
     const [from, to] = [uploadDataKey(repository, uuid), blobKey(digest)];
     if (earlier !== undefined && (await orAbsent(this.#storage.stat(to)))?.size === size) return;
-    const commit = () => this.#visibility.writing(to, () => this.#storage.commit(from, to, { size }));
+    const commit = async () => {
+      await this.#storage.commit(from, to, { size });
+      await this.#visibility.wrote(to);
+    };
     try {
       await commit();
     } catch (error) {
@@ -133,8 +134,10 @@ export class UploadSessions {
         throw new RegistryError('DIGEST_INVALID', { digest, problem: 'the upload was still being written' });
       }
       if ((await lookAgain(() => unlessLate(commit()), patiently)) !== undefined) return;
-      if (await this.#visibility.expects(from)) throw notYetVisible(from, error);
-      throw error;
+      // What this request has appended is there, and what others have lately may be.
+      const isSure = patiently || (earlier === undefined && session.offset < size);
+      const isLikely = this.#visibility.mayBeLate(session.receivedAt) || (await this.#visibility.expects(to));
+      throw isSure || isLikely ? notYetVisible(from, error) : error;
     }
   }
 

@@ -12,10 +12,12 @@ export interface UploadState {
   readonly offset: number;
   /** When the session began, ISO 8601. */
   readonly startedAt: string;
+  /** When the last bytes were received, in milliseconds since 1970. */
+  readonly receivedAt?: number;
   readonly algorithm: DigestAlgorithm;
   /** The digest of those bytes, where the host that received them could tell. */
   readonly digest?: Digest;
-  /** The hash over those bytes, for whichever host goes on: as `portableHash` saves it. */
+  /** The hash over those bytes, for whichever host goes on: as `RunningHash.save` answers it. */
   readonly hash?: string | undefined;
 }
 

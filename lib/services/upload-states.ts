@@ -2,20 +2,23 @@
 // the notes of the coordination.
 import type { Notes } from '../contracts/coordination.js';
 import type { Logger } from '../contracts/logger.js';
+import type { SessionReference } from './upload-session.js';
 import type { UploadState, UploadStateCodec } from './upload-state.js';
 
 export interface UploadStates {
-  /** Keeps the state that the next request, on whatever host, goes on from; answers what the client must bring for it. */
-  save(state: UploadState): Promise<string | undefined> | string | undefined;
+  /** Leaves a state to the next request, on whatever host. */
+  save(state: UploadState): Promise<void>;
+  /** What the client has to bring with that request, if anything. */
+  tokenOf(state: UploadState): string | undefined;
   /**
-   * The state of a session, as far as is known.
+   * What is known of a session before the store is asked.
    *
    * @param token what the client has brought.
-   * @throws RegistryError `BLOB_UPLOAD_INVALID` for a token that {@link save} has not made.
+   * @throws RegistryError `BLOB_UPLOAD_INVALID` for a token that {@link tokenOf} has not made.
    */
-  load(uuid: string, token: string | undefined): Promise<UploadState | undefined> | UploadState | undefined;
+  load(uuid: string, token: string | undefined): Promise<Pick<SessionReference, 'state' | 'claimed'>>;
   /** The session is over. */
-  drop(uuid: string): Promise<void> | void;
+  end(state: UploadState): Promise<void>;
 }
 
 /** It travels with the client, signed. */
@@ -26,16 +29,23 @@ export class LocationStates implements UploadStates {
     this.#codec = codec;
   }
 
-  save(state: UploadState): string {
+  async save(): Promise<void> {}
+
+  tokenOf(state: UploadState): string {
     return this.#codec.encode(state);
   }
 
-  load(_uuid: string, token: string | undefined): UploadState | undefined {
-    return token === undefined ? undefined : this.#codec.decode(token);
+  async load(_uuid: string, token: string | undefined) {
+    if (token === undefined) return {};
+    const state = this.#codec.decode(token);
+    return { state, claimed: state.offset };
   }
 
-  drop(): void {}
+  async end(): Promise<void> {}
 }
+
+/** For how long an answer may be lost and a request repeated, in milliseconds. */
+const AFTERWARDS = 60_000;
 
 /**
  * It is noted where all hosts see it. A note that cannot be had costs no upload: how far a session is stands
@@ -53,17 +63,23 @@ export class NotedStates implements UploadStates {
     this.#log = log;
   }
 
-  async save(state: UploadState): Promise<undefined> {
-    await this.#try(this.#notes.set(noteOf(state.uuid), JSON.stringify(state), this.#ttl));
+  save(state: UploadState): Promise<void> {
+    return this.#note(state, this.#ttl);
   }
 
-  async load(uuid: string): Promise<UploadState | undefined> {
+  tokenOf(): undefined {}
+
+  async load(uuid: string) {
     const noted = await this.#try(this.#notes.get(noteOf(uuid)));
-    return noted === undefined ? undefined : (JSON.parse(noted) as UploadState);
+    return noted === undefined ? {} : { state: JSON.parse(noted) as UploadState };
   }
 
-  async drop(uuid: string): Promise<void> {
-    await this.#try(this.#notes.delete(noteOf(uuid)));
+  end(state: UploadState): Promise<void> {
+    return this.#note(state, AFTERWARDS);
+  }
+
+  async #note(state: UploadState, ttl: number): Promise<void> {
+    await this.#try(this.#notes.set(noteOf(state.uuid), JSON.stringify(state), ttl));
   }
 
   /** Whoever keeps the notes says itself, and once, that they cannot be had. */

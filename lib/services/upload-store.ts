@@ -1,7 +1,6 @@
 // Upload sessions: begin, append, finish, cancel. What a session has received stands in the store;
 // what a host must know to go on travels in the client's `Location`.
 import { randomUUID } from 'node:crypto';
-import type { Lease } from '../contracts/coordination.js';
 import type { Logger } from '../contracts/logger.js';
 import type { StorageDriver } from '../contracts/storage.js';
 import { RegistryError } from '../errors.js';
@@ -27,12 +26,6 @@ import type { UploadState } from './upload-state.js';
 import type { UploadStates } from './upload-states.js';
 import type { Visibility } from './visibility.js';
 
-/** What a request brings to a session that others may be at work on too. */
-interface Turn {
-  readonly state?: UploadState | undefined;
-  readonly lease?: Lease | undefined;
-}
-
 export interface UploadStoreParts {
   readonly storage: StorageDriver;
   readonly blobs: BlobStore;
@@ -53,7 +46,7 @@ export class UploadStore {
   constructor(parts: UploadStoreParts) {
     this.#parts = parts;
     this.#sessions = new UploadSessions(parts.storage, parts.visibility);
-    this.#hash = new UploadHash(parts.storage, parts.log, parts.portable);
+    this.#hash = new UploadHash(parts.storage, parts.portable);
   }
 
   /** How many bytes were read back from the store to know their digest, since the start. */
@@ -67,6 +60,7 @@ export class UploadStore {
     const startedAt = new Date(this.#parts.clock()).toISOString();
     const state = { repository, uuid, offset: 0, startedAt, algorithm };
     await this.#sessions.begin(state);
+    await this.#parts.states.save(state);
     return state;
   }
 
@@ -87,9 +81,11 @@ export class UploadStore {
    *   survives both.
    */
   append(reference: SessionReference, chunk: Chunk): Promise<UploadState> {
-    return this.#turn(reference, async (session, lease) => {
+    return this.#turn(reference, async (session) => {
       if (session.seal !== undefined) throw unknownSession(reference);
-      return this.#append(session, chunk, { state: reference.state, lease });
+      const state = await this.#append(session, chunk, reference.claimed);
+      await this.#parts.states.save(state);
+      return state;
     });
   }
 
@@ -115,9 +111,9 @@ export class UploadStore {
   }
 
   #finish(reference: SessionReference, digest: Digest, chunk?: Chunk): Promise<Descriptor> {
-    return this.#turn(reference, async (session, lease) => {
+    return this.#turn(reference, async (session) => {
       if (session.seal !== undefined && session.seal.digest !== digest) throw unknownSession(reference);
-      const seal = session.seal ?? (await this.#receive(session, digest, { chunk, state: reference.state, lease }));
+      const seal = session.seal ?? (await this.#receive(session, digest, chunk, reference.claimed));
       await this.#sessions.publish(session, seal);
       return this.#enter(session, seal);
     });
@@ -131,7 +127,7 @@ export class UploadStore {
   async receive(repository: RepositoryName, digest: Digest, chunk?: Chunk): Promise<Descriptor> {
     const session = await this.start(repository, digestAlgorithm(digest));
     try {
-      const seal = await this.#receive(session, digest, { chunk });
+      const seal = await this.#receive(session, digest, chunk);
       await this.#sessions.publish(session, seal, true);
       return await this.#enter(session, seal);
     } catch (error) {
@@ -153,8 +149,8 @@ export class UploadStore {
     return this.#turn(reference, (session) => this.#remove(session));
   }
 
-  async #turn<T>(reference: SessionReference, work: (session: Session, lease: Lease) => Promise<T>): Promise<T> {
-    const turn = async (lease: Lease) => work(await this.#sessions.read(reference), lease);
+  async #turn<T>(reference: SessionReference, work: (session: Session) => Promise<T>): Promise<T> {
+    const turn = async () => work(await this.#sessions.read(reference));
     const done = await this.#parts.leases.take(sessionLease(reference), turn).catch((error: unknown) => {
       throw collision(error, reference);
     });
@@ -162,28 +158,26 @@ export class UploadStore {
     return done.result;
   }
 
-  async #append(session: Session, chunk: Chunk, { state, lease }: Turn): Promise<UploadState> {
+  /**
+   * The lease is not asked again, here or before the seal: it keeps hosts from disturbing each other, and may be
+   * lost. Of two appends at one offset the store lets one win, and it publishes the size that was sealed or nothing.
+   */
+  async #append(session: Session, chunk: Chunk, claimed?: number): Promise<UploadState> {
     const { repository, uuid, offset } = session;
-    const start = chunk.start ?? state?.offset ?? offset;
+    const start = chunk.start ?? claimed ?? offset;
     if (start !== offset) throw new RegistryError('RANGE_INVALID', { offset, start });
     const digester = await this.#hash.begin(session, chunk.start !== undefined);
     const hashed = digester === undefined ? bytesOf(chunk) : digester.through(bytesOf(chunk));
-    const signal = lease === undefined ? chunk.signal : AbortSignal.any([chunk.signal, lease.signal]);
-    try {
-      const size = await this.#parts.storage.append(uploadDataKey(repository, uuid), offset, hashed, { signal });
-      await this.#sessions.grew(session);
-      return this.#hash.end({ ...session, offset: size }, digester);
-    } catch (error) {
-      await this.#hash.breakOff(session, digester);
-      throw error;
-    }
+    const { storage, clock } = this.#parts;
+    const { signal } = chunk;
+    const size = await storage.append(uploadDataKey(repository, uuid), offset, hashed, { signal });
+    return this.#hash.end({ ...session, offset: size, receivedAt: clock() }, digester);
   }
 
   /** Takes in the last chunk, verifies the whole, and seals the session: from here on it can only be published. */
-  async #receive(session: Session, digest: Digest, turn: Turn & { readonly chunk: Chunk | undefined }): Promise<Seal> {
-    const { chunk, lease } = turn;
+  async #receive(session: Session, digest: Digest, chunk?: Chunk, claimed?: number): Promise<Seal> {
     const named = session.offset === 0 ? { ...session, algorithm: digestAlgorithm(digest) } : session;
-    const received = chunk === undefined ? named : await this.#append(named, chunk, turn);
+    const received = chunk === undefined ? named : await this.#append(named, chunk, claimed);
     const { repository, uuid, offset } = received;
     const actual = await this.#hash.digest(received, digest);
     if (actual !== digest) {
@@ -191,14 +185,12 @@ export class UploadStore {
       throw new RegistryError('DIGEST_INVALID', { digest, actual });
     }
     if (offset === 0) await this.#parts.storage.append(uploadDataKey(repository, uuid), 0, nothing());
-    // Whoever has the lease by now may have appended since.
-    await lease?.confirm();
     return this.#sessions.seal(received, digest);
   }
 
   async #remove(session: UploadState): Promise<void> {
     this.#hash.drop(session.uuid);
-    await Promise.all([this.#sessions.remove(session), this.#parts.states.drop(session.uuid)]);
+    await Promise.all([this.#sessions.remove(session), this.#parts.states.end(session)]);
   }
 
   /** The outcome stands: what is left of its session must not change it. */

@@ -37,21 +37,34 @@ export function notYetVisible(key: string, cause?: unknown): RegistryError {
 export class Visibility {
   readonly #notes: Notes;
   readonly #log: Logger;
+  readonly #clock: () => number;
 
-  constructor(notes: Notes, log: Logger) {
+  constructor(notes: Notes, log: Logger, clock: () => number) {
     this.#notes = notes;
     this.#log = log;
+    this.#clock = clock;
   }
 
-  /** Runs `work`, which writes the object at `key`. What was not acknowledged is not expected. */
+  /** Whether a store may not yet show what was written at `time`, in milliseconds since 1970. */
+  mayBeLate(time: number | undefined): boolean {
+    return time !== undefined && this.#clock() - time < LATELY;
+  }
+
+  /**
+   * Runs `work`, which writes the object at `key`. The note comes first: whoever removes the object removes the note
+   * after it. What was not acknowledged is not expected.
+   */
   async writing<T>(key: string, work: () => Promise<T>): Promise<T> {
-    const [outcome] = await Promise.allSettled([work(), this.wrote(key)]);
-    if (outcome.status === 'fulfilled') return outcome.value;
-    await this.removed(key);
-    throw outcome.reason;
+    await this.wrote(key);
+    try {
+      return await work();
+    } catch (error) {
+      await this.removed(key);
+      throw error;
+    }
   }
 
-  /** The object at `key` was written, or is being written. */
+  /** The object at `key` was written, or is about to be. */
   async wrote(key: string): Promise<void> {
     await this.#try(this.#notes.set(noteOf(key), '', LATELY));
   }

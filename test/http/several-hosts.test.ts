@@ -8,7 +8,7 @@ import { suite } from 'uvu';
 import { z } from 'zod';
 import { MemoryCoordinator } from '../../lib/services/memory-coordinator.js';
 import { RegistryClient } from '../support/registry-client.js';
-import { type Host, memoryDriver, recordingLogger, storageOf, WARN, withHost } from './host-service.js';
+import { type Host, memoryDriver, recordingLogger, storageOf, withHost } from './host-service.js';
 
 const NONE = z.strictObject({});
 
@@ -17,7 +17,8 @@ class Shared {
   readonly coordinator = new MemoryCoordinator();
   /** What the notes say to every call, where they are away. */
   outage: Error | undefined;
-  readonly names = new Set<string>();
+  /** For how long each is kept, by its name. */
+  readonly kept = new Map<string, number>();
   readonly plugin = definePlugin({
     kind: 'coordination',
     name: 'shared',
@@ -37,8 +38,8 @@ class Shared {
     };
     return {
       get: (name) => unlessAway(() => notes.get(name)),
-      set: (name, text, ttl) => unlessAway(() => notes.set(name, text, ttl).then(() => void this.names.add(name))),
-      delete: (name) => unlessAway(() => notes.delete(name).then(() => void this.names.delete(name))),
+      set: (name, text, ttl) => unlessAway(() => notes.set(name, text, ttl).then(() => void this.kept.set(name, ttl))),
+      delete: (name) => unlessAway(() => notes.delete(name).then(() => void this.kept.delete(name))),
     };
   }
 }
@@ -89,15 +90,16 @@ test('the state travels with the client: each request at another host, and nothi
   });
 });
 
-test('the state is noted: nothing travels, nothing is read back, and no note is left', async () => {
+test('the state is noted: nothing travels, nothing is read back, and soon no note is left', async () => {
   const shared = new Shared();
   await withHosts({ coordination: shared.plugin(), uploads: { state: 'coordination' } }, async (one, two) => {
     const locations = await pushInTurns(one, two);
     assert.ok(locations.every((where) => !where.includes('_state=')));
     assert.equal(rereadBy(one, two), 0);
+    const states = [...shared.kept].filter(([name]) => name.startsWith('upload-states/'));
     assert.deepEqual(
-      [...shared.names].filter((name) => name.startsWith('upload-states/')),
-      [],
+      states.map(([, ttl]) => ttl),
+      [60_000],
     );
   });
 });
@@ -116,6 +118,42 @@ test('a PATCH without a range at one host and a PUT at another: nothing is read 
       assert.equal(rereadBy(one, two), 0);
     });
   }
+});
+
+test('a PUT that is sent again after its answer was lost is answered as before, either way', async () => {
+  const ways: Partial<RegistryOptions>[] = [
+    { http: { secret: 'the same' } },
+    { coordination: new Shared().plugin(), uploads: { state: 'coordination' } },
+  ];
+  for (const options of ways) {
+    await withHosts(options, async (one, two) => {
+      const client = new RegistryClient(one.url);
+      const begun = await client.startUpload('r');
+      const answer = await client.request(begun, { method: 'PATCH', body: WHOLE, statuses: [202] });
+      const location = answer.headers.get('Location') ?? '';
+      for (const host of [one, two, one]) await client.finishUpload(at(location, host), digestOf(WHOLE));
+      const other = digestOf(CHUNKS[0] as Buffer);
+      const wrong = await fetch(`${location}${location.includes('?') ? '&' : '?'}digest=${other}`, { method: 'PUT' });
+      assert.equal(wrong.status, 404);
+    });
+  }
+});
+
+test('a note that was lost costs no request: the client that claims nothing goes on where the store stands', async () => {
+  const shared = new Shared();
+  await withHosts({ coordination: shared.plugin(), uploads: { state: 'coordination' } }, async (one, two) => {
+    const client = new RegistryClient(one.url);
+    let location = await client.startUpload('r');
+    for (const [index, chunk] of CHUNKS.entries()) {
+      shared.outage = index === 1 ? new Error('away') : undefined;
+      const host = [one, two][index % 2] as Host;
+      const answer = await client.request(at(location, host), { method: 'PATCH', body: chunk, statuses: [202] });
+      location = answer.headers.get('Location') ?? '';
+    }
+    await client.finishUpload(location, digestOf(WHOLE));
+    const answer = await fetch(`${two.url}/v2/r/blobs/${digestOf(WHOLE)}`);
+    assert.equal(Buffer.compare(Buffer.from(await answer.arrayBuffer()), WHOLE), 0);
+  });
 });
 
 test('notes that cannot be had cost no upload: what is not known is read back, and counted', async () => {
@@ -179,6 +217,7 @@ test('what several hosts lack is said at the start, and nothing to a single one'
   const bucket = gcs({ bucket: 'layers', apiEndpoint: 'http://127.0.0.1:9' });
   const secret = /^http\.secret is not set/;
   const stale = /^no cache is shared/;
+  const alone = /^no coordination/;
   const cases: [Partial<RegistryOptions>, RegExp[]][] = [
     [{}, []],
     [{ http: { secret: 'x' } }, []],
@@ -188,11 +227,12 @@ test('what several hosts lack is said at the start, and nothing to a single one'
     [{ coordination: shared() }, [secret, stale]],
     [{ coordination: shared(), uploads: { state: 'coordination' } }, [stale]],
     [{ storage: bucket, coordination: shared(), cache: cache(), http: { secret: 'x' } }, []],
+    [{ storage: bucket, http: { secret: 'x' } }, [alone]],
   ];
   for (const [options, expected] of cases) {
     const { logger, lines } = recordingLogger();
     await registry({ storage: memory(), logger, ...options }).close();
-    const said = lines.filter(({ level, msg }) => level === WARN && !msg.startsWith('no auth handler'));
+    const said = lines.filter(({ msg }) => !msg.startsWith('no auth handler'));
     assert.equal(said.length, expected.length, JSON.stringify(said));
     for (const [index, line] of said.entries()) assert.match(line.msg, expected[index] as RegExp);
   }

@@ -44,10 +44,12 @@ export interface FixtureOptions {
   readonly storage?: ObservedStorage;
   readonly coordination?: Coordinator;
   readonly requireReferences?: boolean;
+  /** Whether other hosts go on with uploads, and share a secret for it. */
+  readonly portable?: boolean;
 }
 
 export async function fixture(options: FixtureOptions = {}): Promise<Fixture> {
-  const { cache, storage, coordination, requireReferences = true } = options;
+  const { cache, storage, coordination, requireReferences = true, portable = false } = options;
   const observed = storage ?? new ObservedStorage((await startPlugin(memory())).instance);
   const warnings: string[] = [];
   const log: Logger = {
@@ -59,7 +61,16 @@ export async function fixture(options: FixtureOptions = {}): Promise<Fixture> {
   };
   let ahead = 0;
   const clock = () => Date.now() + ahead;
-  const services = createServices({ storage: observed, log, cache, coordination, requireReferences, clock });
+  const uploadState = portable ? { secret: 'of all hosts' } : undefined;
+  const services = createServices({
+    storage: observed,
+    log,
+    cache,
+    coordination,
+    uploadState,
+    requireReferences,
+    clock,
+  });
   const later = () => {
     ahead += 60_000;
   };

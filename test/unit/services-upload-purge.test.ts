@@ -429,7 +429,10 @@ test('a lost lease ends the purge between two sessions', async () => {
       if (method === 'remove') lost.abort(new Error('the lease was lost'));
     },
   };
-  await assert.rejects(purger(at, { coordinator: { acquire } }).run(), /the lease was lost/);
+  await assert.rejects(purger(at, { coordinator: { acquire } }).run(), {
+    code: 'UNAVAILABLE',
+    cause: new Error('the lease was lost'),
+  });
   at.storage.hooks = {};
   const rest = (await left(at)).length;
   assert.ok(rest >= 14 && rest < 30, `${rest} sessions are left`);

@@ -29,19 +29,19 @@ export const startUpload: Handler = async (call) => {
   }
   const state = await services.uploads.start(repository, algorithm);
   ctx.set('OCI-Chunk-Min-Length', String(call.settings.minChunkBytes));
-  await answerSession(call, state, 202);
+  answerSession(call, state, 202);
 };
 
 /** `GET`: how far the session is. */
 export const getUpload: Handler = async (call) => {
-  await answerSession(call, await call.services.uploads.status(await session(call)), 204);
+  answerSession(call, await call.services.uploads.status(await session(call)), 204);
 };
 
 /** `PATCH`: a chunk, or all of it as a stream. */
 export const appendUpload: Handler = async (call) => {
   const reference = await session(call);
   await sayingWhereItStands(call, reference, async () => {
-    await answerSession(call, await call.services.uploads.append(reference, chunk(call)), 202);
+    answerSession(call, await call.services.uploads.append(reference, chunk(call)), 202);
   });
 };
 
@@ -66,7 +66,7 @@ export const cancelUpload: Handler = async (call) => {
 /** The session of the path, with the state that its last answer left. */
 async function session(call: Call): Promise<SessionReference> {
   const { repository, session: uuid } = call;
-  return { repository, uuid, state: await call.services.uploadStates.load(uuid, call.query('_state')) };
+  return { repository, uuid, ...(await call.services.uploadStates.load(uuid, call.query('_state'))) };
 }
 
 /** The request's body and what its headers say of it. */
@@ -91,22 +91,24 @@ async function sayingWhereItStands(call: Call, reference: SessionReference, work
     await work();
   } catch (error) {
     if (error instanceof RegistryError && (error.code === 'RANGE_INVALID' || error.code === 'SIZE_INVALID')) {
-      await setSessionHeaders(call, await call.services.uploads.status(reference));
+      // What is wrong with the request is worth more than where the session stands.
+      const state = await call.services.uploads.status(reference).catch(() => undefined);
+      if (state !== undefined) setSessionHeaders(call, state);
     }
     throw error;
   }
 }
 
-async function setSessionHeaders(call: Call, state: UploadState): Promise<void> {
+function setSessionHeaders(call: Call, state: UploadState): void {
   const { ctx, repository } = call;
-  const token = await call.services.uploadStates.save(state);
+  const token = call.services.uploadStates.tokenOf(state);
   ctx.set('Location', call.urls.upload(repository, state.uuid, token));
   ctx.set('Range', formatUploadRange(state.offset));
   ctx.set('Docker-Upload-UUID', state.uuid);
 }
 
-async function answerSession(call: Call, state: UploadState, status: 202 | 204): Promise<void> {
-  await setSessionHeaders(call, state);
+function answerSession(call: Call, state: UploadState, status: 202 | 204): void {
+  setSessionHeaders(call, state);
   answerEmpty(call.ctx, status);
 }
 
