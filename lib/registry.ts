@@ -41,8 +41,8 @@ export interface Registry extends Middleware {
 /** What one process has counted, for the host application's metrics. */
 export interface Counters {
   /**
-   * Bytes of uploads that had to be read back from the store to know their digest. Stays 0 but after crashes,
-   * and where hosts share no `http.secret`.
+   * Bytes of uploads that had to be read back from the store to know their digest, since the start: after a request
+   * that broke off in its middle, and where several PATCHes without `Content-Range` meet different hosts.
    */
   readonly uploadBytesReread: number;
 }

@@ -4,24 +4,26 @@ import type { Logger } from './contracts/index.js';
 import type { ResolvedOptions } from './options.js';
 import { bindPlugin, type Plugin, pluginLabel } from './plugin/index.js';
 
-/** Warns of what is missing where a plugin is one that hosts share. */
+/** Says what is missing where a plugin is one that hosts share: as a warning where there must be several of them. */
 export function warnOfSeveralHosts(
   { storage, cache, coordination, http, uploads }: ResolvedOptions,
   log: Logger,
 ): void {
-  const shared = [storage, cache, coordination].find((plugin) => plugin?.definition.shared);
+  const shared = [cache, coordination, storage].find((plugin) => plugin?.definition.shared);
   if (shared === undefined) return;
-  if (coordination === undefined && http.secret !== undefined) {
-    const message = 'no coordination: this is for one host, several would disturb each other and pull what was deleted';
-    log.info({ plugin: pluginLabel(shared) }, message);
-  }
+  const fields = { plugin: pluginLabel(shared) };
+  const level = shared === storage ? 'info' : 'warn';
   if (http.secret === undefined && uploads.state === 'location') {
-    const message = 'http.secret is not set: an upload ends with this process, and fails where it meets another host';
-    log.warn({ plugin: pluginLabel(shared) }, message);
+    log.warn(fields, 'http.secret is not set: an upload ends with this process, and fails where it meets another host');
   }
-  if (coordination?.definition.shared && !cache?.definition.shared) {
-    const message = 'no cache is shared: what another host deletes may be pulled here for as long as it is remembered';
-    log.warn({ plugin: pluginLabel(coordination) }, message);
+  if (!coordination?.definition.shared) {
+    log[level](fields, 'no coordination is shared: of several hosts one may disturb what another has at work');
+  }
+  if (!cache?.definition.shared) {
+    log[level](
+      fields,
+      'no cache is shared: what another host deletes may be pulled here for as long as it is remembered',
+    );
   }
 }
 

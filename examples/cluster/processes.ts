@@ -1,4 +1,4 @@
-// Programs that run together: when one of them ends, or somebody asks for it, all of them do.
+// Programs that run together until somebody asks for their end. One that ends by itself leaves the others alone.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
@@ -30,10 +30,12 @@ export class Processes {
     if (this.stopping) return;
     const env = { ...process.env, PATH, ...settings };
     const child = spawn(program, args, { env, stdio: ['ignore', 'inherit', 'inherit'] });
-    child.once('error', ({ message }) => console.error(message));
-    child.once('close', () => {
-      if (!this.stopping) console.error(`${program} has ended, and so do all others`);
+    child.once('error', ({ message }) => {
+      console.error(message);
       void this.stop();
+    });
+    child.once('close', () => {
+      if (!this.stopping) console.error(`${program} ${args.join(' ')} has ended; the others go on`);
     });
     this.#children.push(child);
   }
@@ -46,7 +48,7 @@ export class Processes {
 
   async #stop(): Promise<void> {
     for (const child of this.#children.reverse()) {
-      if (child.kill()) await once(child, 'close');
+      if (child.exitCode === null && child.signalCode === null && child.kill()) await once(child, 'close');
     }
     this.#end();
   }

@@ -24,6 +24,7 @@ const { NAME = hostname(), HOST = '127.0.0.1', PORT = '5000', LOG_LEVEL = 'info'
 
 // Without one each host would sign for itself, and refuse what the others have begun.
 if (!SECRET) throw new Error('SECRET is missing: any long random text, the same on every host');
+if (STORE !== 's3' && STORE !== 'gcs') throw new Error(`STORE is s3 or gcs, not ${JSON.stringify(STORE)}`);
 
 const images = registry({
   storage:

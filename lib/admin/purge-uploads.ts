@@ -21,6 +21,24 @@ export interface PurgeUploadsOptions {
 
 const WEEK = 604_800_000;
 
+const KEYS: ReadonlySet<string> = new Set<keyof PurgeUploadsOptions>([
+  'storage',
+  'age',
+  'dryRun',
+  'log',
+  'coordination',
+  'signal',
+]);
+
+/** A misspelt `dryRun` would remove what it was only to count. */
+function checkShape(options: PurgeUploadsOptions): void {
+  const unknown = Object.keys(options).filter((key) => !KEYS.has(key));
+  if (unknown.length > 0) throw new TypeError(`purgeUploads: unknown option ${unknown.join(', ')}`);
+  if (typeof options.storage?.list !== 'function') {
+    throw new TypeError('purgeUploads: storage must be a started driver: (await startPlugin(plugin)).instance');
+  }
+}
+
 const SILENT = { debug() {}, info() {}, warn() {}, error() {}, child: () => SILENT };
 
 /**
@@ -28,9 +46,11 @@ const SILENT = { debug() {}, info() {}, warn() {}, error() {}, child: () => SILE
  * `distribution` began. May run while the registry serves and purges, and again where it was cut off.
  *
  * @returns how many uploads there are, and how many of them were removed or could not be.
- * @throws RangeError when `age` is no duration; DriverError when the store cannot be reached; the signal's reason.
+ * @throws TypeError for an option that there is not, or a plugin in place of its driver; RangeError when `age` is no
+ *   number of milliseconds; DriverError when the store cannot be reached; the signal's reason.
  */
 export async function purgeUploads(options: PurgeUploadsOptions): Promise<PurgeReport> {
+  checkShape(options);
   const { storage, age = WEEK, dryRun = false, log = SILENT, coordination = new MemoryCoordinator() } = options;
   if (!Number.isFinite(age) || age < 0) throw new RangeError(`age must be milliseconds, not ${age}`);
   const leases = new Leases(coordination, log);

@@ -1,4 +1,4 @@
-// The contract of a storage driver: eight methods and four capabilities. `koa-registry/conformance`
+// The contract of a storage driver: eight methods and five capabilities. `koa-registry/conformance`
 // publishes `storageDriverSuite`, which checks every one of them.
 import type { Readable } from 'node:stream';
 
@@ -44,6 +44,13 @@ export interface CommitOptions {
    * that shows writes late may not show all of them yet.
    */
   readonly size?: number | undefined;
+}
+
+export interface PurgeOptions extends CallOptions {
+  /** Only what was begun before this is removed: what is younger may be at work. */
+  readonly before: Date;
+  /** Whether it is only counted. */
+  readonly dryRun: boolean;
 }
 
 export interface UrlOptions {
@@ -141,6 +148,13 @@ export interface StorageDriver {
 
   /** Capability: every object below a prefix, its whole key, in any order, faster than `list` on every prefix. */
   walk?(key: string, options?: CallOptions): AsyncIterable<string>;
+
+  /**
+   * Capability: removes what calls about keys below a prefix have left in the backend when they were cut off,
+   * where no other method shows it, such as an unfinished multipart upload; resolves with how many of such there
+   * were. What keys show is left alone.
+   */
+  purge?(key: string, options: PurgeOptions): Promise<number>;
 
   /** Capability: resolves when the backend can be reached and used; rejects with `unavailable` otherwise. */
   check?(options?: CallOptions): Promise<void>;

@@ -1,7 +1,7 @@
 // What an object store (GCS, S3 and the like) has to offer so that `objectStorage` can make a storage
 // driver of it: whole objects, conditional writes, server-side concatenation, listing.
 import type { Readable } from 'node:stream';
-import type { CallOptions, UrlOptions } from '../contracts/index.js';
+import type { CallOptions, PurgeOptions, UrlOptions } from '../contracts/index.js';
 
 /** An object as the store lists it. */
 export interface BucketObject {
@@ -47,6 +47,29 @@ export interface BucketWriteOptions extends CallOptions {
 }
 
 /**
+ * An object on its way into the bucket, of which nothing is there before it is complete. It ends with a
+ * {@link PiecewiseWrite.complete} that resolves, or with an {@link PiecewiseWrite.abort}.
+ */
+export interface PiecewiseWrite {
+  /**
+   * Sends the piece that follows those sent before, which may still be under way. None but the last is
+   * smaller than {@link Bucket.minPartBytes}. The caller may use the bytes again once the promise is settled.
+   */
+  add(bytes: Uint8Array): Promise<void>;
+
+  /**
+   * Makes the object of the pieces, which have all been sent, where there is none: atomic, durable when it
+   * resolves. As with {@link Bucket.write}, an earlier try of its own is not somebody else's object.
+   *
+   * @throws DriverError `offset-conflict` when an object stands there.
+   */
+  complete(): Promise<void>;
+
+  /** Gives back what the pieces take up; none of them is under way. */
+  abort(): Promise<void>;
+}
+
+/**
  * A bucket of an object store. Names are whole names within the bucket; a name of `objectStorage` has
  * only `A-Z a-z 0-9 . _ - / !`.
  *
@@ -57,6 +80,9 @@ export interface BucketWriteOptions extends CallOptions {
 export interface Bucket {
   /** The least size in bytes of a part but the last of a {@link Bucket.join}; `objectStorage` makes no smaller ones. */
   readonly minPartBytes: number;
+
+  /** The most parts of a {@link Bucket.join}; `objectStorage` makes no more of one content. `Infinity` where any number can be joined. */
+  readonly maxParts: number;
 
   head(name: string, options?: CallOptions): Promise<BucketObject>;
 
@@ -71,9 +97,15 @@ export interface Bucket {
   write(name: string, bytes: Uint8Array, options?: BucketWriteOptions): Promise<BucketObject>;
 
   /**
+   * Capability: begins an object that is sent in pieces, several of them at a time. `undefined` where
+   * this store turns out not to be able to.
+   */
+  begin?(name: string): Promise<PiecewiseWrite | undefined>;
+
+  /**
    * Makes one object of several, in order, without the bytes coming by here: atomic, durable when it
-   * resolves, replacing what stood at `to`. There is at least one part, as many as 10,000, and none
-   * but the last is smaller than {@link Bucket.minPartBytes}. What it makes in between it removes
+   * resolves, replacing what stood at `to`. There is at least one part, {@link Bucket.maxParts} at most,
+   * and none but the last is smaller than {@link Bucket.minPartBytes}. What it makes in between it removes
    * again, also when it fails.
    *
    * @throws DriverError `not-found` when a part is gone (somebody else has committed them),
@@ -88,6 +120,9 @@ export interface Bucket {
 
   /** Capability: see `StorageDriver.url`. */
   url?(name: string, options: UrlOptions): Promise<string | undefined>;
+
+  /** Capability: see `StorageDriver.purge`; of what {@link Bucket.begin} and {@link Bucket.join} could not remove again. */
+  purge?(prefix: string, options: PurgeOptions): Promise<number>;
 
   /** Rejects with `unavailable` unless the bucket can be used. */
   check(options?: CallOptions): Promise<void>;

@@ -6,5 +6,6 @@ export type {
   BucketPage,
   BucketReadOptions,
   BucketWriteOptions,
+  PiecewiseWrite,
 } from './bucket.js';
 export { type ObjectStorageOptions, objectStorage } from './object-storage.js';

@@ -26,14 +26,16 @@ export interface ObjectStorageOptions {
   readonly rootDirectory?: string | undefined;
   /**
    * The size in bytes of the parts in which an upload is stored until it is committed, no less than
-   * {@link Bucket.minPartBytes}. Each append holds two of them in memory, and of 10,000 parts an
-   * object can be made.
+   * {@link Bucket.minPartBytes}. Each append holds two of them in memory, or five where the bucket can
+   * {@link Bucket.begin} an object in pieces. Large uploads have parts of half this size at least,
+   * however small the chunks are in which they come, and {@link Bucket.maxParts} of them.
    */
   readonly partBytes: number;
 }
 
 class ObjectStorageDriver implements StorageDriver {
   readonly url?: NonNullable<StorageDriver['url']>;
+  readonly purge?: NonNullable<StorageDriver['purge']>;
   readonly close?: NonNullable<StorageDriver['close']>;
   readonly #bucket: Bucket;
   readonly #names: Names;
@@ -44,6 +46,7 @@ class ObjectStorageDriver implements StorageDriver {
     this.#names = new Names(rootDirectory);
     this.#partBytes = partBytes;
     if (bucket.url) this.url = async (key, options) => bucket.url?.(this.#names.object(key), options);
+    if (bucket.purge) this.purge = async (key, options) => bucket.purge?.(this.#names.below(key), options) ?? 0;
     if (bucket.close) this.close = async () => bucket.close?.();
   }
 

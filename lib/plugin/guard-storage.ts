@@ -107,8 +107,8 @@ function guardStream(stream: Readable, key: string, signal: AbortSignal | undefi
 }
 
 /** The optional methods, only those that the driver has: each is a capability. */
-function guardCapabilities(driver: StorageDriver): Pick<StorageDriver, 'url' | 'walk' | 'check' | 'close'> {
-  const { url, walk, check, close } = driver;
+function guardCapabilities(driver: StorageDriver): Pick<StorageDriver, 'url' | 'walk' | 'purge' | 'check' | 'close'> {
+  const { url, walk, purge, check, close } = driver;
   const attempt = async (method: () => Promise<void>, signal?: AbortSignal): Promise<void> => {
     try {
       await method();
@@ -119,6 +119,7 @@ function guardCapabilities(driver: StorageDriver): Pick<StorageDriver, 'url' | '
   return {
     ...(url && { url: (key, options) => call(key, undefined, () => url.call(driver, key, options)) }),
     ...(walk && { walk: (key, options) => iterate(key, options?.signal, () => walk.call(driver, key, options)) }),
+    ...(purge && { purge: (key, options) => call(key, options.signal, () => purge.call(driver, key, options)) }),
     ...(check && { check: (options) => attempt(() => check.call(driver, options), options?.signal) }),
     ...(close && { close: () => attempt(() => close.call(driver)) }),
   };

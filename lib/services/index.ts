@@ -86,7 +86,7 @@ export function createServices(parts: ServiceParts): Services {
   const manifests = new ManifestStore({ formats, reader, blobs, tags, referrers, requireReferences });
   const { uploadState: { secret, noted } = {} } = parts;
   const codec = new UploadStateCodec(secret ?? randomBytes(32).toString('hex'));
-  const uploadStates = noted ? new NotedStates(notes, noted.ttl, log) : new LocationStates(codec);
+  const uploadStates = noted ? new NotedStates(notes, noted.ttl, log) : new LocationStates(codec, log);
   const portable = secret !== undefined || noted !== undefined;
   const uploads = new UploadStore({ storage, blobs, leases, visibility, states: uploadStates, portable, log, clock });
   const uploadPurge = parts.uploadPurge && new UploadPurge({ storage, leases, log, clock, ...parts.uploadPurge });

@@ -18,7 +18,8 @@ import { type Digest, digestAlgorithm, digestHex } from '../model/digest.js';
 import type { Tag } from '../model/reference.js';
 import type { RepositoryName } from '../model/repository-name.js';
 
-const ROOT = 'docker/registry/v2';
+/** The prefix below which everything stands. */
+export const ROOT = 'docker/registry/v2';
 
 /** `<alg>/<hex>`. */
 function path(digest: Digest): string {

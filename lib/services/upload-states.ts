@@ -24,9 +24,12 @@ export interface UploadStates {
 /** It travels with the client, signed. */
 export class LocationStates implements UploadStates {
   readonly #codec: UploadStateCodec;
+  readonly #log: Logger;
+  #warned = false;
 
-  constructor(codec: UploadStateCodec) {
+  constructor(codec: UploadStateCodec, log: Logger) {
     this.#codec = codec;
+    this.#log = log;
   }
 
   async save(): Promise<void> {}
@@ -37,8 +40,20 @@ export class LocationStates implements UploadStates {
 
   async load(_uuid: string, token: string | undefined) {
     if (token === undefined) return {};
-    const state = this.#codec.decode(token);
+    const state = this.#decode(token);
     return { state, claimed: state.offset };
+  }
+
+  /** Once, because clients may send anything. */
+  #decode(token: string): UploadState {
+    try {
+      return this.#codec.decode(token);
+    } catch (error) {
+      if (!this.#warned)
+        this.#log.warn({}, 'the state of an upload is not signed with this http.secret: have all hosts the same?');
+      this.#warned = true;
+      throw error;
+    }
   }
 
   async end(): Promise<void> {}

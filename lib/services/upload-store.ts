@@ -1,6 +1,7 @@
 // Upload sessions: begin, append, finish, cancel. What a session has received stands in the store;
 // what a host must know to go on travels in the client's `Location`.
 import { randomUUID } from 'node:crypto';
+import type { Lease } from '../contracts/coordination.js';
 import type { Logger } from '../contracts/logger.js';
 import type { StorageDriver } from '../contracts/storage.js';
 import { RegistryError } from '../errors.js';
@@ -81,9 +82,10 @@ export class UploadStore {
    *   survives both.
    */
   append(reference: SessionReference, chunk: Chunk): Promise<UploadState> {
-    return this.#turn(reference, async (session) => {
+    return this.#turn(reference, async (session, lease) => {
       if (session.seal !== undefined) throw unknownSession(reference);
       const state = await this.#append(session, chunk, reference.claimed);
+      if (lease.signal.aborted) await this.#assertOpen(state);
       await this.#parts.states.save(state);
       return state;
     });
@@ -149,8 +151,15 @@ export class UploadStore {
     return this.#turn(reference, (session) => this.#remove(session));
   }
 
-  async #turn<T>(reference: SessionReference, work: (session: Session) => Promise<T>): Promise<T> {
-    const turn = async () => work(await this.#sessions.read(reference));
+  /** After a pause: another host may have ended the session, and then what was stored since belongs to nothing. */
+  async #assertOpen(state: UploadState): Promise<void> {
+    const { seal, offset } = await this.#sessions.read({ ...state, state });
+    if (seal !== undefined) throw unknownSession(state);
+    if (offset !== state.offset) throw new RegistryError('RANGE_INVALID', { offset, start: state.offset });
+  }
+
+  async #turn<T>(reference: SessionReference, work: (session: Session, lease: Lease) => Promise<T>): Promise<T> {
+    const turn = async (lease: Lease) => work(await this.#sessions.read(reference), lease);
     const done = await this.#parts.leases.take(sessionLease(reference), turn).catch((error: unknown) => {
       throw collision(error, reference);
     });

@@ -3,7 +3,7 @@
 import type { Lease } from '../contracts/coordination.js';
 import type { Logger } from '../contracts/logger.js';
 import type { StorageDriver } from '../contracts/storage.js';
-import { REPOSITORIES, uploadKey, uploadStartedKey } from './keys.js';
+import { REPOSITORIES, ROOT, uploadKey, uploadStartedKey } from './keys.js';
 import type { Leases } from './leases.js';
 import { orAbsent, removeIfPresent } from './links.js';
 import { hasChild } from './listing.js';
@@ -12,6 +12,9 @@ import { objectsBelow, type UploadEntry, uploadEntries } from './upload-tree.js'
 
 /** How many sessions are looked at at a time. */
 const AT_ONCE = 8;
+
+/** After this long no call is at work any more, in milliseconds: what it has begun and not ended it has left. */
+const LONGEST_CALL = 86_400_000;
 
 /** What a sweep has done. */
 export interface PurgeReport {
@@ -23,6 +26,8 @@ export interface PurgeReport {
   readonly failed: number;
   /** What the purged ones held, in bytes. */
   readonly bytes: number;
+  /** What calls that were cut off had left in the store besides, where it can tell: removed too, or only counted. */
+  readonly remnants?: number | undefined;
 }
 
 export interface SweepParts {
@@ -35,6 +40,9 @@ export interface SweepParts {
   readonly dryRun: boolean;
 }
 
+/** A {@link PurgeReport} in the making. */
+type Counts = { -readonly [K in keyof PurgeReport]: PurgeReport[K] };
+
 export class UploadSweep {
   readonly #storage: StorageDriver;
   readonly #leases: SweepParts['leases'];
@@ -42,7 +50,7 @@ export class UploadSweep {
   readonly #dryRun: boolean;
   readonly #age: number;
   readonly #now: number;
-  readonly #counts = { seen: 0, purged: 0, failed: 0, bytes: 0 };
+  readonly #counts: Counts = { seen: 0, purged: 0, failed: 0, bytes: 0 };
   #lastFailure: unknown;
 
   /** @param now the present time, in milliseconds since 1970. */
@@ -64,13 +72,26 @@ export class UploadSweep {
     const counts = this.#counts;
     try {
       await this.#visitAll(signal);
+      await this.#purgeRemnants(signal);
       if (counts.failed > 0) {
         this.#log.warn({ err: this.#lastFailure, ...counts }, 'some abandoned uploads could not be purged');
       }
       return { ...counts };
     } finally {
       const said = this.#dryRun ? 'abandoned uploads would be purged' : 'abandoned uploads were purged';
-      if (counts.purged > 0) this.#log.info({ ...counts }, said);
+      if (counts.purged > 0 || counts.remnants) this.#log.info({ ...counts }, said);
+    }
+  }
+
+  /** May need rights that nothing else does, so that what hinders it is only said. */
+  async #purgeRemnants(signal: AbortSignal): Promise<void> {
+    if (this.#storage.purge === undefined) return;
+    const before = new Date(this.#now - Math.max(this.#age, LONGEST_CALL));
+    try {
+      this.#counts.remnants = await this.#storage.purge(ROOT, { before, dryRun: this.#dryRun, signal });
+    } catch (err) {
+      signal.throwIfAborted();
+      this.#log.warn({ err }, 'what calls that were cut off have left in the store could not be purged');
     }
   }
 

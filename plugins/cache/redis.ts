@@ -26,10 +26,14 @@ const options = z
   })
   .superRefine(checkRedisOptions);
 
-/** Longer than the slowest host needs to connect again once Redis is back, and to say what it has deleted meanwhile. */
+/**
+ * Longer than the slowest host needs to connect again once Redis is back, and to say what it has deleted meanwhile.
+ * Where another may take over, it first has to give up a master that hangs.
+ */
 function graceOf({ dialTimeout, breaker, commandTimeout, sentinels = [], cluster = [] }: z.output<typeof options>) {
   const places = 1 + sentinels.length + cluster.length;
-  return 2 * (places * dialTimeout + breaker.pause + commandTimeout);
+  const masters = places > 1 ? 2 : 1;
+  return 2 * (places * dialTimeout + masters * (breaker.pause + commandTimeout));
 }
 
 /**
@@ -45,7 +49,7 @@ export const redis = definePlugin({
   options,
   create: async (chosen, { logger }): Promise<DescriptorCache> => {
     const { keyPrefix, expiry, tombstone, commandTimeout, breaker } = chosen;
-    const settings: CacheSettings = { keyPrefix, expiry, tombstone, grace: graceOf(chosen) };
-    return new RedisCache(await redisClient(chosen), settings, { commandTimeout, breaker, logger });
+    const settings: CacheSettings = { expiry, tombstone, grace: graceOf(chosen) };
+    return new RedisCache(await redisClient(chosen), settings, { keyPrefix, commandTimeout, breaker, logger });
   },
 });

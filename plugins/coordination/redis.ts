@@ -4,8 +4,8 @@
 //   renewed or given back only where the secret is still the holder's.
 // - The holder counts its time from before it asked, by a clock that only measures: it knows that its
 //   time is over before Redis does, also after a pause.
-// - Tokens are microseconds of Redis's clock, or one more than the last where that has gone back: they
-//   grow though Redis forgets the last one, which it does a day after the lease.
+// - Tokens are microseconds of Redis's clock, or one more than the last where that has gone back. The last
+//   is remembered until the clock is past it, and until nobody can take an older lease for his own any more.
 import { type Coordinator, definePlugin, duration } from 'koa-registry';
 import { checkRedisOptions, redisClient, redisShape } from 'koa-registry/plugins/redis/connection';
 import { z } from 'zod';
@@ -33,7 +33,8 @@ export const redis = definePlugin({
   options,
   create: async (chosen, { logger }): Promise<Coordinator> => {
     const { keyPrefix, commandTimeout, breaker } = chosen;
-    const coordinator = new RedisCoordinator(await redisClient(chosen), keyPrefix, { commandTimeout, breaker, logger });
+    const connection = { keyPrefix, commandTimeout, breaker, logger };
+    const coordinator = new RedisCoordinator(await redisClient(chosen), connection);
     await coordinator.started;
     return coordinator;
   },

@@ -1,19 +1,21 @@
 // A connection to Redis that knows whether Redis is there: a heartbeat asks, a breaker keeps requests
 // from waiting for what does not answer, and the log says once that it is away and once that it is back.
 import type { Logger } from 'koa-registry';
-import type { RedisClient } from './connection/client.js';
+import { hangUp, type RedisClient, refreshMasters } from './connection/client.js';
+import { WriteProbe } from './connection/write-probe.js';
 
-export type { RedisClient } from './connection/client.js';
-export { redisClient } from './connection/client.js';
+export { mastersOf, type RedisClient, redisClient } from './connection/client.js';
 export { checkRedisOptions, type RedisOptions, redisShape } from './connection/options.js';
 
 export interface ConnectionOptions {
+  /** What every key begins with. */
+  readonly keyPrefix: string;
   /** How long a command may take, in milliseconds. */
   readonly commandTimeout: number;
   readonly breaker: { readonly failures: number; readonly pause: number };
   readonly logger: Logger;
-  /** What the heartbeat asks; Redis is there when it resolves. Every command in it should go through `ask`. */
-  readonly probe: () => Promise<unknown>;
+  /** What the heartbeat asks besides; Redis is there when it resolves. Every command in it should go through `ask`. */
+  readonly probe?: () => Promise<unknown>;
   /** Asked at the moment when the probe was answered: whether that is still all. Default: yes. */
   readonly settled?: () => boolean;
   /** Called as soon as Redis counts as there, the first time too. */
@@ -26,11 +28,14 @@ export interface ConnectionOptions {
 export class RedisConnection {
   readonly client: RedisClient;
   readonly #options: ConnectionOptions;
+  readonly #writes: WriteProbe;
   #state: 'new' | 'there' | 'away' | 'closed' = 'new';
   #since = performance.now();
   readonly #known = knowable();
   /** When a heartbeat was last answered. */
   #answered = 0;
+  /** When a connection last came about, or a heartbeat was answered, if only by a refusal. */
+  #heard = performance.now();
   #failures = 0;
   /** Grows when a connection ends: an answer from before is no news. */
   #cuts = 0;
@@ -45,12 +50,16 @@ export class RedisConnection {
   constructor(client: RedisClient, options: ConnectionOptions) {
     this.client = client;
     this.#options = options;
+    this.#writes = new WriteProbe(options.keyPrefix);
     client.on('error', (error: unknown) => {
       this.#trouble = plain(error);
     });
     for (const event of ['close', 'end'] as const) {
       client.on(event, () => this.#cut());
     }
+    client.on('connect', () => {
+      this.#heard = performance.now();
+    });
     client.on('ready', () => this.#schedule(0));
     this.#schedule(this.patience);
   }
@@ -108,6 +117,11 @@ export class RedisConnection {
     }
   }
 
+  /** Rejects unless every master answers and takes a write: one that is full still reads. */
+  async check(): Promise<void> {
+    await this.ask((client) => this.#writes.run(client, !this.there));
+  }
+
   /** Takes Redis for away until a heartbeat is answered. */
   lose(reason: Error): void {
     if (this.#state === 'closed') return;
@@ -153,19 +167,33 @@ export class RedisConnection {
     this.#beating = true;
     const cuts = this.#cuts;
     const { probe, settled = () => true } = this.#options;
+    refreshMasters(this.client);
     try {
-      await probe();
+      await this.check();
+      await probe?.();
       if (cuts === this.#cuts && settled()) this.#found();
       else this.#again = true;
     } catch (error) {
       this.lose(plain(error));
+      if (isAnswer(error)) this.#heard = performance.now();
+      else this.#endSilence();
     }
     this.#beating = false;
     this.#schedule(this.#again ? 0 : this.#options.breaker.pause);
   }
 
+  /**
+   * TCP takes a connection to a server that hangs, or has gone without a word, for a good one for a quarter of an
+   * hour. A new one may lead to its successor.
+   */
+  #endSilence(): void {
+    if (performance.now() - this.#heard < this.patience) return;
+    this.#heard = performance.now();
+    hangUp(this.client);
+  }
+
   #found(): void {
-    this.#answered = performance.now();
+    this.#answered = this.#heard = performance.now();
     this.#trouble = undefined;
     if (this.#state === 'there' || this.#state === 'closed') return;
     if (this.#state === 'away') this.#options.logger.info({ away: Math.round(this.sinceChange) }, 'Redis is back');
@@ -176,7 +204,13 @@ export class RedisConnection {
 
 /** An error without the command that failed: its arguments may be a password. */
 function plain(error: unknown): Error {
-  return new Error(error instanceof Error ? error.message : String(error));
+  if (!(error instanceof Error)) return new Error(String(error));
+  return Object.assign(new Error(error.message), { name: error.name });
+}
+
+/** Whether it is Redis itself that has refused. */
+function isAnswer(error: unknown): boolean {
+  return error instanceof Error && error.name === 'ReplyError';
 }
 
 /** A promise, and what resolves it. */

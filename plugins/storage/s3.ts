@@ -1,15 +1,15 @@
 // A storage driver on S3 and the stores that speak its protocol: here a bucket is reached and checked.
 // How objects become uploads, commits and listings is the affair of `objectStorage`.
+import { randomUUID } from 'node:crypto';
 import { definePlugin, objectStorage, optionalPeer, type PluginHost } from 'koa-registry';
-import { abortAbandonedUploads } from './s3/abandoned-uploads.js';
 import { S3Bucket } from './s3/bucket.js';
 import { type Connection, connect } from './s3/connection.js';
 import { isRefused } from './s3/errors.js';
 import type { WriteSettings } from './s3/join.js';
-import { endpointUrl, type S3Options, s3Options } from './s3/options.js';
+import { endpointUrl, requestTimeoutOf, type S3Options, s3Options } from './s3/options.js';
 
-/** The name of no key: nothing is ever there. */
-const PROBE = '!conditions';
+/** The beginning of a name that no key has. */
+const PROBE = '!conditions-';
 
 function writeSettings({ storageClass, encrypt, keyId, objectAcl }: S3Options): WriteSettings {
   return {
@@ -22,7 +22,7 @@ function writeSettings({ storageClass, encrypt, keyId, objectAcl }: S3Options): 
 
 async function openConnection(options: S3Options): Promise<Connection> {
   const { S3 } = await optionalPeer('@aws-sdk/client-s3', () => import('@aws-sdk/client-s3'));
-  return connect(S3, { ...options, endpoint: endpointUrl(options) });
+  return connect(S3, { ...options, endpoint: endpointUrl(options), requestTimeout: requestTimeoutOf(options) });
 }
 
 async function openBucket(options: S3Options, connection: Connection): Promise<S3Bucket> {
@@ -45,7 +45,7 @@ async function openBucket(options: S3Options, connection: Connection): Promise<S
 async function assertUsable(bucket: S3Bucket, prefix: string, { logger, signal }: PluginHost): Promise<void> {
   await bucket.check({ signal });
   try {
-    await bucket.checkConditions(`${prefix}${PROBE}`, { signal });
+    await bucket.checkConditions(`${prefix}${PROBE}${randomUUID()}`, { signal });
   } catch (error) {
     if (!isRefused(error)) throw error;
     logger.warn({ err: error }, 'the bucket cannot be written: reading only');
@@ -71,13 +71,12 @@ export const s3 = definePlugin({
   shared: true,
   options: s3Options,
   create: async (options, host) => {
-    const { rootDirectory, chunkSize, abandonedUploadAge } = options;
+    const { rootDirectory, chunkSize } = options;
     const connection = await openConnection(options);
     const prefix = rootDirectory === '' ? '' : `${rootDirectory}/`;
     try {
       const bucket = await openBucket(options, connection);
       await assertUsable(bucket, prefix, host);
-      abortAbandonedUploads({ s3: connection.s3, bucket: options.bucket, prefix, age: abandonedUploadAge }, host);
       return objectStorage(bucket, { rootDirectory, partBytes: chunkSize });
     } catch (error) {
       connection.close();

@@ -15,7 +15,6 @@ import { makeImage } from '../support/images.js';
 import { digestLike, readLayout } from '../support/oci-layout.js';
 import { runProcess, startProcess } from '../support/process.js';
 import { hasEnded } from '../support/process-state.js';
-import { RegistryClient } from '../support/registry-client.js';
 import { suiteNeeding } from '../support/requires.js';
 import { skopeo } from '../support/skopeo.js';
 import { tempFolder } from '../support/temp-folder.js';
@@ -74,14 +73,6 @@ class WanderingUpload {
   get path(): string {
     const { pathname, search } = new URL(this.#at);
     return pathname + search;
-  }
-}
-
-/** @throws Error where a host does not have it, or has other bytes. */
-async function assertOnEveryHost({ hosts }: Cluster, repository: string, bytes: Buffer): Promise<void> {
-  for (const { name, url } of hosts) {
-    const pulled = await new RegistryClient(url).pullBlob(repository, digestLike(bytes));
-    assert.ok(pulled?.equals(bytes), `${name} has it as it was sent`);
   }
 }
 
@@ -152,7 +143,7 @@ function clusterSuite(store: Store): void {
         upload.served,
         [a, b, c, a, b, c, a].map(({ name }) => name),
       );
-      await assertOnEveryHost(cluster, 'team/wandering', bytes);
+      await cluster.assertServed('team/wandering', bytes);
       assert.equal(await cluster.bytesReread(), NOTHING_REREAD);
     });
   }
@@ -166,7 +157,7 @@ function clusterSuite(store: Store): void {
     await upload.send(a, 'PATCH', { status: 202, body: new Blob([new Uint8Array(bytes)]).stream() });
     await upload.finish(b, digestLike(bytes));
     assert.equal(upload.served, [c.name, a.name, b.name]);
-    await assertOnEveryHost(cluster, 'team/stream', bytes);
+    await cluster.assertServed('team/stream', bytes);
     assert.equal(await cluster.bytesReread(), NOTHING_REREAD);
   });
 
@@ -187,7 +178,7 @@ function clusterSuite(store: Store): void {
     const winner = contents[won] ?? Buffer.of();
     upload.goOnAt(answers[won]?.headers.location);
     await upload.finish(c, digestLike(winner));
-    await assertOnEveryHost(cluster, 'team/contended', winner);
+    await cluster.assertServed('team/contended', winner);
   });
 
   test.run();
@@ -231,6 +222,24 @@ example('start.ts: skopeo pushes; all ends with SIGTERM; the next time skopeo pu
 });
 
 example.run();
+
+const server = suite('cluster, server.ts');
+const SERVER = fileURLToPath(new URL('../../examples/cluster/server.js', import.meta.url));
+
+server('what is missing or misspelt in the environment is said, and nothing starts', async () => {
+  const cases = [
+    [{ SECRET: '' }, 'SECRET is missing'],
+    [{ SECRET: 'of all', STORE: 'gsc' }, 'STORE is s3 or gcs, not "gsc"'],
+  ] as const;
+  for (const [env, said] of cases) {
+    await runProcess(process.execPath, [SERVER], { env: { PORT: '0', ...env } }).then(
+      () => assert.unreachable(said),
+      (error: Error) => assert.match(error.message, said),
+    );
+  }
+});
+
+server.run();
 
 const compose = suite('cluster, compose.yml');
 const FOLDER = fileURLToPath(new URL('../../../examples/cluster/', import.meta.url));

@@ -1,8 +1,10 @@
 // The optional methods. A driver that lacks one keeps its promise by lacking it.
 import { strict as assert } from 'node:assert';
-import { type Case, collect, content, fails, putEach, sameBytes } from './storage-case.js';
+import { type Case, collect, content, fails, inPieces, putEach, sameBytes } from './storage-case.js';
 
 const EXPIRES = 60_000;
+
+const A_DAY = 86_400_000;
 
 export const capabilityCases: readonly Case[] = [
   [
@@ -39,6 +41,22 @@ export const capabilityCases: readonly Case[] = [
       await putEach(driver, [...keys, at('w-x/f'), at('wa')]);
       assert.deepEqual((await collect(driver.walk(at('w')))).sort(), keys);
       await fails('invalid-key', collect(driver.walk('../w')));
+    },
+  ],
+  [
+    'purge: finds nothing where no call was cut off, and leaves what keys show',
+    async (driver, at) => {
+      if (driver.purge === undefined) return;
+      const bytes = content(1000);
+      await driver.put(at('p/object'), bytes);
+      await driver.append(at('p/upload'), 0, inPieces(bytes));
+      const before = new Date(Date.now() + A_DAY);
+      for (const dryRun of [true, false]) assert.equal(await driver.purge(at('p'), { before, dryRun }), 0);
+      sameBytes(await driver.get(at('p/object')), bytes);
+      assert.equal(await driver.append(at('p/upload'), bytes.length, inPieces(bytes)), 2 * bytes.length);
+      await driver.commit(at('p/upload'), at('p/committed'));
+      assert.equal(await driver.purge(at('p'), { before, dryRun: true }), 0);
+      await fails('invalid-key', driver.purge('../p', { before, dryRun: true }));
     },
   ],
   [

@@ -9,33 +9,10 @@ import { begin } from '../support/http-client.js';
 import { digestLike } from '../support/oci-layout.js';
 import { RegistryClient } from '../support/registry-client.js';
 import { suiteNeeding } from '../support/requires.js';
+import { assertGone, pathOf, sessionAt, statusAt, statuses } from './cluster-requests.js';
 import { Traffic } from './cluster-traffic.js';
 
 const MEBIBYTE = 1 << 20;
-
-async function statusAt({ url }: ClusterHost, method: string, path: string): Promise<number> {
-  const answer = await fetch(`${url}/v2/${path}`, { method });
-  await answer.arrayBuffer();
-  return answer.status;
-}
-
-/** What each host answers. */
-function statuses({ hosts }: Cluster, method: string, path: string): Promise<number[]> {
-  return Promise.all(hosts.map((host) => statusAt(host, method, path)));
-}
-
-function pathOf(url: string): string {
-  const { pathname, search } = new URL(url);
-  return pathname + search;
-}
-
-/** Where a session stands, by a host that has had nothing to do with it. */
-async function sessionAt(host: ClusterHost, at: string): Promise<{ readonly size: number; readonly at: string }> {
-  const answer = await fetch(host.here(at));
-  assert.is(answer.status, 204);
-  const [, last = ''] = /^0-(\d+)$/.exec(answer.headers.get('Range') ?? '') ?? [];
-  return { size: last === '0' ? 0 : Number(last) + 1, at: answer.headers.get('Location') ?? '' };
-}
 
 /**
  * A blob that nobody ever pushed, but of which Redis says that it is there: whoever answers 200 believes
@@ -70,12 +47,6 @@ async function allBelieve(cluster: Cluster, repository: string, ghost: string): 
     async () => (await statuses(cluster, 'HEAD', path)).every((status) => status === 200),
     'all believe in Redis',
   );
-}
-
-async function assertGone(cluster: Cluster, repository: string, digest: string): Promise<void> {
-  for (const method of ['HEAD', 'GET']) {
-    assert.equal(await statuses(cluster, method, `${repository}/blobs/${digest}`), [404, 404, 404], method);
-  }
 }
 
 /** Whatever needs the bucket is refused for now, of `bucket`'s blob as of what never was; and the host says why. */
@@ -145,9 +116,7 @@ export function clusterFaults(store: Store): void {
     // work done. What was cut in its middle was cut.
     for (const refusal of traffic.refusals) assert.match(refusal, /503, Retry-After: \d+$|cut$/);
     await traffic.verify(cluster);
-    for (const { url } of cluster.hosts) {
-      assert.ok((await new RegistryClient(url).pullBlob('killed/patch', digestLike(bytes)))?.equals(bytes));
-    }
+    await cluster.assertServed('killed/patch', bytes);
   });
 
   test('Redis hangs: what is deleted then is not readable anywhere, then or later', async () => {

@@ -8,11 +8,12 @@ import { Cluster, type ClusterHost, clusterPrograms, type Store } from '../suppo
 import { type Answer, send } from '../support/http-client.js';
 import { RegistryClient } from '../support/registry-client.js';
 import { skip, suiteNeeding } from '../support/requires.js';
+import { pathOf } from './cluster-requests.js';
 
 const MEBIBYTE = 1 << 20;
 
-/** In mebibytes: the emulator of GCS takes its time. */
-const SIZES: Readonly<Record<Store, number>> = { s3: 1024, gcs: 256 };
+/** In mebibytes. */
+const SIZE = 1024;
 
 /** What a host may grow at most; it is about half of that. */
 const ALLOWANCE = 100 * MEBIBYTE;
@@ -44,15 +45,9 @@ function location({ status, headers }: Answer, expected: number): string {
   return headers.location ?? '';
 }
 
-function pathOf(url: string): string {
-  const { pathname, search } = new URL(url);
-  return pathname + search;
-}
-
 function memorySuite(store: Store): void {
   const test = suiteNeeding(`cluster memory, ${store}`, clusterPrograms(store));
-  const size = SIZES[store];
-  const title = `a blob of ${size} MiB through the balancer, and back`;
+  const title = `a blob of ${SIZE} MiB through the balancer, and back`;
 
   test(title, async () => {
     const cluster = await Cluster.start({ store });
@@ -64,7 +59,7 @@ function memorySuite(store: Store): void {
       const client = new RegistryClient(balancer.url);
       const port = Number(new URL(balancer.url).port);
       const at = await client.startUpload('large');
-      const patched = await send(port, 'PATCH', pathOf(at), { body: pieces(size, hash) });
+      const patched = await send(port, 'PATCH', pathOf(at), { body: pieces(SIZE, hash) });
       const digest = `sha256:${hash.digest('hex')}`;
       await client.finishUpload(location(patched, 202), digest);
       assert.is(await pullDigest(`${balancer.url}/v2/large/blobs/${digest}`), digest);

@@ -68,7 +68,7 @@ test('every key has the prefix, and a time to live', async () => {
     });
   });
   await server.with(async (client) => {
-    const keys = await client.keys('some:*');
+    const keys = (await client.keys('some:*')).filter((key) => !key.startsWith('some:probe:'));
     assert.ok(keys.length >= 2);
     for (const key of keys) {
       const most = key.includes(descriptorOf('deleted').digest) ? 60_000 : 3_600_000;

@@ -32,6 +32,9 @@ const MIB = 1024 * 1024;
 const nothing = () => undefined;
 const SILENT: Logger = { debug: nothing, info: nothing, warn: nothing, error: nothing, child: () => SILENT };
 
+// To the SDK this is a machine of Google's, where it waits for the metadata server without end.
+process.env.K_SERVICE = 'tests';
+
 const test = suiteNeeding('storage/gcs: network', ['fake-gcs-server']);
 let server: GcsServer;
 let relay: HttpRelay;
@@ -321,23 +324,41 @@ test('without credentials that can sign there is no URL, and that is found out o
   );
 });
 
-/** The part of a machine's metadata server by which the SDK gets a token. */
-async function startMetadataServer(token: string) {
+/**
+ * Where the SDK gets a token: the part of a machine's metadata server that it needs, which serves as a token
+ * server as well.
+ *
+ * @param seconds for how long a token holds.
+ */
+async function startTokenServer(token: string, seconds = 3600) {
   const asked: string[] = [];
-  const metadata = createServer((request, answer) => {
+  const conduct = { silent: false, leftEarly: 0 };
+  const tokens = createServer((request, answer) => {
     asked.push(request.url ?? '');
-    const body = request.url?.includes('/token') ? { access_token: token, expires_in: 3600, token_type: 'Bearer' } : {};
+    const wantsToken = request.url?.includes('/token') === true;
+    answer.once('close', () => {
+      if (!answer.writableEnded) conduct.leftEarly++;
+    });
+    if (conduct.silent && wantsToken) return;
+    const body = wantsToken ? { access_token: token, expires_in: seconds, token_type: 'Bearer' } : {};
     answer.writeHead(200, { 'metadata-flavor': 'Google', 'content-type': 'application/json' });
     answer.end(JSON.stringify(body));
   });
-  await once(metadata.listen(0, '127.0.0.1'), 'listening');
+  await once(tokens.listen(0, '127.0.0.1'), 'listening');
   const close = async () => {
-    metadata.closeAllConnections();
-    metadata.close();
-    await once(metadata, 'close');
+    tokens.closeAllConnections();
+    tokens.close();
+    await once(tokens, 'close');
   };
-  return { host: `127.0.0.1:${(metadata.address() as AddressInfo).port}`, asked, close };
+  return { host: `127.0.0.1:${(tokens.address() as AddressInfo).port}`, asked, conduct, close };
 }
+
+/** How the SDK finds a metadata server, and nothing else. */
+const onMachine = (host: string) => ({
+  GCE_METADATA_HOST: host,
+  GOOGLE_APPLICATION_CREDENTIALS: '',
+  HOME: '/nonexistent',
+});
 
 async function withEnvironment(variables: Readonly<Record<string, string>>, body: () => Promise<void>): Promise<void> {
   const before = { ...process.env };
@@ -352,9 +373,9 @@ async function withEnvironment(variables: Readonly<Record<string, string>>, body
 
 test('the default credentials authorize each request with one token; an emulator gets none, and no proxy is asked', async () => {
   const token = password('gcs-token');
-  const metadata = await startMetadataServer(token);
+  const metadata = await startTokenServer(token);
   const nowhere = 'http://127.0.0.1:9';
-  const variables = { GCE_METADATA_HOST: metadata.host, GOOGLE_APPLICATION_CREDENTIALS: '', HOME: '/nonexistent' };
+  const variables = onMachine(metadata.host);
   await withEnvironment({ ...variables, HTTP_PROXY: nowhere, HTTPS_PROXY: nowhere, http_proxy: nowhere }, async () => {
     await withDriver((driver) => driver.put('anonymous', content(1)));
     assert.ok(relay.passed.every(({ headers }) => headers.authorization === undefined));
@@ -374,6 +395,97 @@ test('the default credentials authorize each request with one token; an emulator
     assert.equal(metadata.asked.filter((url) => url.includes('/token')).length, 1);
   });
   await metadata.close();
+});
+
+/** Of a user whom somebody else vouches for: the credentials that name their token server themselves. */
+function externalUser(host: string) {
+  return {
+    type: 'external_account_authorized_user',
+    audience: '//iam.googleapis.com/locations/global/workforcePools/tests/providers/tests',
+    client_id: 'registry',
+    client_secret: password('gcs-client'),
+    refresh_token: password('gcs-refresh'),
+    token_url: `http://${host}/token`,
+  };
+}
+
+for (const kind of ['of the machine', 'of a user'] as const) {
+  test(`a token ${kind} that does not come fails its request alone; the next one gets its own`, async () => {
+    const tokens = await startTokenServer(password('gcs-token'), 1);
+    const own = kind === 'of a user' ? { credentials: externalUser(tokens.host) } : { anonymous: false };
+    await withEnvironment({ ...onMachine(tokens.host), NO_PROXY: '*' }, () =>
+      withDriver(
+        async (driver) => {
+          await driver.put('kept', Buffer.from('content'));
+          tokens.conduct.silent = true;
+          const calls = [driver.get('kept'), driver.stat('kept'), driver.check?.() ?? assert.fail()];
+          for (const call of calls) await fails('unavailable', call);
+          tokens.conduct.silent = false;
+          assert.equal((await driver.get('kept')).toString(), 'content');
+        },
+        { ...own, timeout: 1000, maxRetries: 0 },
+      ),
+    );
+    await tokens.close();
+  });
+}
+
+test('who waits for a token leaves with its signal, and the store serves others meanwhile', async () => {
+  const tokens = await startTokenServer(password('gcs-token'), 1);
+  const options = { credentials: externalUser(tokens.host), maxConcurrency: 1, timeout: '10m' };
+  await withEnvironment({ NO_PROXY: '*' }, () =>
+    withDriver(async (driver) => {
+      await driver.put('kept', Buffer.from('content'));
+      tokens.conduct.silent = true;
+      const asked = tokens.asked.length;
+      const controller = new AbortController();
+      const reason = new Error('the caller went away');
+      const waiting = driver.get('kept', { signal: controller.signal });
+      while (tokens.asked.length === asked) await delay(1);
+      tokens.conduct.silent = false;
+      assert.equal((await driver.get('kept')).toString(), 'content');
+      controller.abort(reason);
+      await assert.rejects(waiting, (error) => error === reason);
+    }, options),
+  );
+  await tokens.close();
+});
+
+test('a request for a token that is not answered is ended', async () => {
+  const tokens = await startTokenServer(password('gcs-token'));
+  tokens.conduct.silent = true;
+  const options = { bucket: server.bucket, apiEndpoint: relay.url, credentials: externalUser(tokens.host) };
+  await withEnvironment({ NO_PROXY: '*' }, async () => {
+    const start = startPlugin(gcs({ ...options, timeout: 100, maxRetries: 0 }));
+    await assert.rejects(start, /cannot be used/);
+    while (tokens.conduct.leftEarly === 0) await delay(1);
+  });
+  assert.equal(relay.passed.length, 0);
+  await tokens.close();
+});
+
+test('who waits for its turn leaves with its signal, and costs nobody else theirs', async () => {
+  await withDriver(
+    async (driver) => {
+      await driver.put('kept', Buffer.from('content'));
+      relay.passed.length = 0;
+      relay.mischief = () => 'silence';
+      const [first, second] = [new AbortController(), new AbortController()];
+      const reason = new Error('the caller went away');
+      const calls = [first, second].map(({ signal }) => driver.get('kept', { signal }));
+      const ends = calls.map((call) => assert.rejects(call, (error) => error === reason));
+      const last = driver.get('kept');
+      while (relay.passed.length === 0) await delay(1);
+      second.abort(reason);
+      await ends[1];
+      relay.mischief = () => undefined;
+      first.abort(reason);
+      await ends[0];
+      assert.equal((await last).toString(), 'content');
+      assert.equal(relay.passed.length, 2);
+    },
+    { maxConcurrency: 1, timeout: '10m' },
+  );
 });
 
 test('the project that pays stands in every request', async () => {
@@ -417,6 +529,53 @@ unit('options are checked', () => {
   assert.deepEqual(problemsOf({ bucket: 'layers', maxConcurrency: 0 }), ['storage.gcs.maxConcurrency']);
   const both = { bucket: 'layers', keyFile: 'key.json', credentials: ACCOUNT };
   assert.deepEqual(problemsOf(both), ['storage.gcs.credentials']);
+});
+
+unit('credentials go by https, or no farther than this machine', async () => {
+  const there = { bucket: 'layers', apiEndpoint: 'http://store.example:4443' };
+  const path = ['storage.gcs.apiEndpoint'];
+  assert.deepEqual(problemsOf({ ...there, credentials: ACCOUNT }), path);
+  assert.deepEqual(problemsOf({ ...there, keyFile: 'key.json' }), path);
+  assert.deepEqual(problemsOf({ ...there, anonymous: false }), path);
+  assert.deepEqual(problemsOf({ ...there, apiEndpoint: 'nowhere', credentials: ACCOUNT }), path);
+  assert.deepEqual(problemsOf({ ...there, apiEndpoint: 'http://127.example', anonymous: false }), path);
+  assert.deepEqual(problemsOf(there), []);
+  assert.deepEqual(problemsOf({ ...there, credentials: ACCOUNT, anonymous: true }), []);
+  const near = [
+    'http://localhost:1',
+    'http://127.0.0.1:1',
+    'http://[::1]:1',
+    'http://gcs.localhost',
+    'https://a.example',
+  ];
+  for (const apiEndpoint of near) {
+    assert.deepEqual(problemsOf({ ...there, apiEndpoint, credentials: ACCOUNT }), []);
+  }
+  await withEnvironment({ STORAGE_EMULATOR_HOST: 'http://store.example:4443' }, async () => {
+    const start = startPlugin(gcs({ bucket: 'layers', credentials: ACCOUNT }));
+    await assert.rejects(start, /http:\/\/store\.example:4443 is not encrypted/);
+  });
+});
+
+unit('an account that cannot sign is asked again after a while', async () => {
+  let now = 0;
+  let asked = 0;
+  let isAway = true;
+  const account = {
+    getCredentials: async () => ({ client_email: ACCOUNT.client_email }),
+    sign: async () => {
+      asked++;
+      if (isAway) throw new Error('away');
+      return '';
+    },
+  };
+  const signer = new UrlSigner({ account, endpoint: 'https://store.example', clock: () => now, logger: SILENT });
+  const sign = () => signer.sign('/layers/a', { method: 'GET', expires: 1000 });
+  for (let round = 0; round < 3; round++) assert.equal(await sign(), undefined);
+  assert.equal(asked, 1);
+  isAway = false;
+  now += 300_000;
+  assert.match((await sign()) ?? '', /^https:/);
 });
 
 unit('credentials are never printed', () => {

@@ -19,11 +19,10 @@ import {
   saying,
   strike,
   until,
-  withClient,
   withProxied,
   withProxy,
 } from './storage-s3-fixture.js';
-import type { Fate, StoreProxy } from './storage-s3-proxy.js';
+import type { Fate, StagedAnswer, StoreProxy } from './storage-s3-proxy.js';
 
 let server: S3Server;
 
@@ -216,17 +215,23 @@ test('a store that ignores or refuses conditions is not started with', async () 
   });
 });
 
-test('a store that holds a version only against an object that is there is good enough', async () => {
+for (const header of ['if-match', 'if-none-match']) {
+  test(`nor is one that honours all conditions but ${header}`, async () => {
+    await withProxy(server, async (proxy) => {
+      proxy.decide = (operation, headers) => (operation === 'PutObject' && headers[header] ? PUT_DONE : 'pass');
+      const start = startPlugin(pluginOn(server, { endpoint: proxy.url, maxRetries: 0 }));
+      await assert.rejects(start, saying(/ignores the conditions of a write/));
+    });
+  });
+}
+
+test('both conditions are tried where nobody else writes, and nothing of it is left', async () => {
   await withProxy(server, async (proxy) => {
-    const rootDirectory = 'lenient';
-    const Key = `${rootDirectory}/!conditions`;
-    await withClient(
-      server,
-      async (client) => void (await client.putObject({ Bucket: server.bucket, Key, Body: 'x' })),
-    );
-    strike(proxy, 'PutObject', PUT_DONE);
+    const rootDirectory = 'probed';
+    const hosts = [1, 2, 3].map(() => startPlugin(pluginOn(server, { rootDirectory })));
     const { close } = await startPlugin(pluginOn(server, { endpoint: proxy.url, rootDirectory }));
-    assert.deepEqual(proxy.operations.slice(0, 7), [
+    for (const host of await Promise.all(hosts)) await host.close();
+    assert.deepEqual(proxy.operations, [
       'HeadBucket',
       'PutObject',
       'PutObject',
@@ -236,7 +241,7 @@ test('a store that holds a version only against an object that is there is good 
       'DeleteObject',
     ]);
     await close();
-    assert.ok(!existsSync(join(server.folder, server.bucket, Key)), 'the probe is left behind');
+    assert.ok(!existsSync(join(server.folder, server.bucket, rootDirectory)), 'a probe is left behind');
   });
 });
 
@@ -254,15 +259,68 @@ test('a bucket that may only be read is read, and the log says so', async () => 
   });
 });
 
-test('abandoned uploads that cannot be looked for are a matter of the log', async () => {
-  await withProxy(server, async (proxy) => {
-    proxy.decide = (operation) => (operation === 'ListMultipartUploads' ? { status: 403, body: '' } : 'pass');
-    const { logger, events } = recordingLogger();
-    const warned = once(events, 'log-warn');
-    const { instance, close } = await startPlugin(pluginOn(server, { endpoint: proxy.url }), { logger });
-    assert.equal((await warned)[1], 'abandoned multipart uploads could not be aborted');
-    await instance.put('a', Buffer.from('a'));
-    await close();
+const ALL = { before: new Date(Date.now() + 86_400_000), dryRun: false };
+
+/** A page of unfinished uploads, as the store lists them. */
+function pageOfUploads(keys: readonly string[], next?: string): StagedAnswer {
+  const uploads = keys.map((key) => {
+    const fields = `<Key>${key}</Key><UploadId>${key}</UploadId><Initiated>2020-01-01T00:00:00.000Z</Initiated>`;
+    return `<Upload>${fields}</Upload>`;
+  });
+  const marker = next && `<NextKeyMarker>${next}</NextKeyMarker><NextUploadIdMarker>1</NextUploadIdMarker>`;
+  const more = `<IsTruncated>${marker !== undefined}</IsTruncated>${marker ?? ''}`;
+  const body = `<ListMultipartUploadsResult>${more}${uploads.join('')}</ListMultipartUploadsResult>`;
+  return { status: 200, body };
+}
+
+test('purge: a listing that never ends is left, and what is not below the prefix is nobody’s affair', async () => {
+  await withProxied(
+    server,
+    async (driver, proxy) => {
+      const pages = [pageOfUploads(['root/k/a', 'root/other'], 'x'), pageOfUploads(['root/k/b'], 'x')];
+      proxy.decide = (operation) => {
+        if (operation === 'AbortMultipartUpload') return { status: 204, body: '' };
+        return pages[Math.min(proxy.operations.filter((name) => name === operation).length, 2) - 1] ?? 'pass';
+      };
+      assert.equal(await driver.purge?.('k', { ...ALL, dryRun: true }), 2);
+      assert.deepEqual(proxy.operations, ['ListMultipartUploads', 'ListMultipartUploads']);
+      proxy.operations.length = 0;
+      assert.equal(await driver.purge?.('k', ALL), 2);
+      assert.deepEqual(proxy.operations, [
+        'ListMultipartUploads',
+        'AbortMultipartUpload',
+        'ListMultipartUploads',
+        'AbortMultipartUpload',
+      ]);
+    },
+    { rootDirectory: 'root' },
+  );
+});
+
+test('purge: what ends meanwhile is no failure, and a refusal is one', async () => {
+  await withProxied(
+    server,
+    async (driver, proxy) => {
+      const gone = '<Error><Code>NoSuchUpload</Code><Message>It is gone</Message></Error>';
+      proxy.decide = (operation) =>
+        operation === 'AbortMultipartUpload' ? { status: 404, body: gone } : pageOfUploads(['root/k/a']);
+      assert.equal(await driver.purge?.('k', ALL), 0);
+      proxy.decide = () => ({ status: 403, body: '' });
+      await fails('unavailable', driver.purge?.('k', ALL) ?? fail());
+    },
+    { rootDirectory: 'root' },
+  );
+});
+
+test('purge: an aborted signal ends it', async () => {
+  await withProxied(server, async (driver, proxy) => {
+    proxy.decide = () => 'hold';
+    const controller = new AbortController();
+    const reason = new Error('the registry is closing');
+    const purging = driver.purge?.('k', { ...ALL, signal: controller.signal }) ?? fail();
+    await until(() => proxy.underWay() === 1);
+    controller.abort(reason);
+    await assert.rejects(purging, (error) => error === reason);
   });
 });
 
@@ -272,7 +330,7 @@ test('a stream that is destroyed ends its request', async () => {
     await driver.commit('u/data', 'b/data');
     const stream = await driver.open('b/data');
     await once(stream, 'readable');
-    assert.equal(proxy.underWay(), 1);
+    await until(() => proxy.underWay() === 1);
     stream.destroy();
     await until(() => proxy.underWay() === 0);
   });

@@ -75,8 +75,6 @@ export async function withProxied(
     const own = { endpoint: proxy.url, rootDirectory: randomUUID(), ...settings };
     const { instance, close } = await startPlugin(pluginOn(server, own));
     try {
-      // The search for abandoned uploads goes on in the background.
-      await until(() => proxy.operations.includes('ListMultipartUploads') && proxy.underWay() === 0);
       proxy.operations.length = 0;
       await use(instance, proxy);
     } finally {

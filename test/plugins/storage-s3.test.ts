@@ -2,17 +2,19 @@
 // goes, and what it costs in memory.
 import { strict as assert } from 'node:assert';
 import { randomUUID } from 'node:crypto';
-import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { rename, truncate, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { memoryUsage } from 'node:process';
 import { S3 } from '@aws-sdk/client-s3';
-import { fromConfig, OptionsError, type StorageDriver, startPlugin } from 'koa-registry';
+import { checkOptions, fromConfig, OptionsError, registry, type StorageDriver, startPlugin } from 'koa-registry';
+import { purgeUploads } from 'koa-registry/admin';
 import { storageDriverSuite } from 'koa-registry/conformance';
 import { s3 } from 'koa-registry/plugins/storage/s3';
 import { suite } from 'uvu';
 import { connect } from '../../plugins/storage/s3/connection.js';
+import { piecesOf } from '../../plugins/storage/s3/join.js';
+import { requestTimeoutOf, type S3Options } from '../../plugins/storage/s3/options.js';
 import { content } from '../support/content.js';
 import { password } from '../support/credentials.js';
 import { freePort } from '../support/free-port.js';
@@ -33,12 +35,15 @@ import {
 
 const DAY = 86_400_000;
 
+const { logger: SILENT } = recordingLogger();
+
 let server: S3Server;
 
 const conformance = suiteNeeding('storage/s3: conformance', ['versitygw']);
 conformance.before(async () => {
   server = await startVersitygw();
 });
+// Its large mode passes, and takes longer than anybody wants to wait: the server copies the object twice.
 storageDriverSuite(conformance, () => pluginOn(server, { rootDirectory: '/registry/root/' }));
 conformance.after(() => {
   const left = readdirSync(join(server.folder, server.bucket)).filter((name) => !name.startsWith('.'));
@@ -226,24 +231,61 @@ test('an absent bucket is no absent object', async () => {
   await own.stop();
 });
 
-test('multipart uploads that a crash has left are aborted a day later, below the root directory', async () => {
+test('purge: multipart uploads that a crash has left are aborted, those of old below the prefix', async () => {
+  const rootDirectory = randomUUID();
   await withClient(server, async (client) => {
-    const rootDirectory = randomUUID();
     const Bucket = server.bucket;
-    const keys = [`${rootDirectory}/old`, `${rootDirectory}/young`, `${rootDirectory}-other/old`];
-    for (const Key of keys) {
+    const [old, ...others] = ['k/old', 'k/young', 'k-other/old', 'backup'].map((key) => `${rootDirectory}/${key}`);
+    for (const Key of [old, ...others]) {
       const { UploadId } = await client.createMultipartUpload({ Bucket, Key });
-      if (!Key.endsWith('/young')) await age(UploadId ?? '', DAY + 60_000);
+      if (!Key?.endsWith('/young')) await age(UploadId ?? '', DAY + 60_000);
     }
-    const log = recordingLogger();
-    const said = once(log.events, 'log-info');
-    const { close } = await startPlugin(pluginOn(server, { rootDirectory }), { logger: log.logger });
-    assert.deepEqual(await said, [{ aborted: 1 }, 'abandoned multipart uploads were aborted']);
-    await close();
-    const { Uploads = [] } = await client.listMultipartUploads({ Bucket, Prefix: rootDirectory });
-    assert.deepEqual(
-      Uploads.map(({ Key }) => Key),
-      [keys[2], keys[1]],
+    const left = async () => {
+      const { Uploads = [] } = await client.listMultipartUploads({ Bucket, Prefix: rootDirectory });
+      return Uploads.map(({ Key }) => Key).sort();
+    };
+    const before = new Date(Date.now() - DAY);
+    await withDriver(
+      async (driver) => {
+        assert.equal((await left()).length, 4, 'the start has aborted something');
+        assert.equal(await driver.purge?.('k', { before, dryRun: true }), 1);
+        assert.equal((await left()).length, 4);
+        assert.equal(await driver.purge?.('k', { before, dryRun: false }), 1);
+        assert.deepEqual(await left(), others.sort());
+        assert.equal(await driver.purge?.('k', { before, dryRun: false }), 0);
+      },
+      { rootDirectory },
+    );
+  });
+});
+
+test('a registry aborts its own at its purge, and nobody else’s; one that may not purge aborts nothing', async () => {
+  const rootDirectory = randomUUID();
+  await withClient(server, async (client) => {
+    const Bucket = server.bucket;
+    const keys = ['docker/registry/v2/blobs/a', 'docker/registry/other', 'backup'].map(
+      (key) => `${rootDirectory}/${key}`,
+    );
+    for (const Key of keys) await age((await client.createMultipartUpload({ Bucket, Key })).UploadId ?? '', 8 * DAY);
+    const left = async () => {
+      const { Uploads = [] } = await client.listMultipartUploads({ Bucket, Prefix: rootDirectory });
+      return Uploads.length;
+    };
+    for (const purge of [{ readOnly: true }, { uploads: { purge: { enabled: false } } }]) {
+      const idle = registry({ storage: pluginOn(server, { rootDirectory }), logger: SILENT, ...purge });
+      await idle.ready();
+      await idle.close();
+      assert.equal(await left(), 3);
+    }
+    await withDriver(
+      async (storage) => {
+        const report = { seen: 0, purged: 0, failed: 0, bytes: 0 };
+        assert.deepEqual(await purgeUploads({ storage, dryRun: true }), { ...report, remnants: 1 });
+        assert.equal(await left(), 3);
+        assert.deepEqual(await purgeUploads({ storage }), { ...report, remnants: 1 });
+        assert.equal(await left(), 2);
+      },
+      { rootDirectory },
     );
   });
 });
@@ -331,6 +373,44 @@ options('what does not go together, or means nothing, is refused', async () => {
     [{ storageClass: 'DEEP_ARCHIVE' as 'STANDARD' }, 'storageClass'],
   ] as const) {
     assert.deepEqual(await problemsOf(settings), [`storage.s3.${path}`]);
+  }
+});
+
+options('keys that are empty are none, as distribution has it', async () => {
+  const none = { accessKey: '', secretKey: '', sessionToken: '' };
+  assert.deepEqual(await problemsOf(none), []);
+  assert.deepEqual(await problemsOf({ ...none, secretKey: password('s3') }), ['storage.s3.accessKey']);
+  const section = { bucket: 'layers', region: 'eu-west-1', accesskey: '', secretkey: '' };
+  const { storage } = fromConfig({ version: '0.1', storage: { s3: section } }, [s3]);
+  const { value } = checkOptions(storage.definition.options, storage.options);
+  assert.equal((value as S3Options).accessKey, undefined);
+});
+
+options('a request may take as long as a chunk needs', () => {
+  const timeFor = (chunkSize: number, requestTimeout?: number) => requestTimeoutOf({ chunkSize, requestTimeout });
+  assert.equal(timeFor(8 * MIB), 60_000);
+  assert.equal(timeFor(256 * MIB), 60_000);
+  assert.equal(timeFor(4096 * MIB), 16 * 60_000);
+  assert.equal(timeFor(4096 * MIB, 1000), 1000);
+});
+
+options('no object is made of more copies than the store joins, however large its parts are', () => {
+  const partsOf = (count: number, size: number) =>
+    Array.from({ length: count }, (_, index) => ({ name: `${index}`, size, modified: new Date(0), version: '1' }));
+  for (const [count, size, copies] of [
+    [1, 1, 1],
+    [10_000, 5 * MIB, 10_000],
+    [10, 256 * MIB + 1, 20],
+    [5000, 512 * MIB, 10_000],
+    [5001, 512 * MIB, 5001],
+    [10_000, 4096 * MIB, 10_000],
+    [10_000, 5120 * MIB, 10_000],
+  ] as const) {
+    const pieces = piecesOf(partsOf(count, size));
+    assert.equal(pieces.length, copies, `${count} of ${size}`);
+    const [first] = pieces;
+    const [, last] = /^bytes=0-(\d+)$/.exec(first?.range ?? `bytes=0-${size - 1}`) ?? [];
+    assert.ok(Number(last) < 5120 * MIB && Number(last) + 1 >= Math.min(size, 128 * MIB), `0-${last}`);
   }
 });
 

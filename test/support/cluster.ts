@@ -4,13 +4,16 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Health } from 'koa-registry';
+import * as assert from 'uvu/assert';
 import { balancerConfig } from '../../examples/cluster/balancer.js';
 import { password } from './credentials.js';
 import { type GcsServer, startFakeGcs } from './fake-gcs.js';
 import { onFreePort } from './free-port.js';
 import { type Nginx, startNginx } from './nginx.js';
+import { digestLike } from './oci-layout.js';
 import { type RunningProcess, startProcess } from './process.js';
 import { RedisServer } from './redis.js';
+import { RegistryClient } from './registry-client.js';
 import type { Program } from './requires.js';
 import { type S3Server, startVersitygw } from './versitygw.js';
 
@@ -40,7 +43,7 @@ export class BucketServer {
   }
 
   /** How the example is told of it. */
-  get settings(): Readonly<Record<string, string>> {
+  get settings(): Readonly<Record<string, string>> & { readonly ENDPOINT: string } {
     const { url, bucket } = this.#server;
     const place = { STORE: this.store, BUCKET: bucket, ENDPOINT: url };
     if (!('accessKey' in this.#server)) return place;
@@ -101,6 +104,15 @@ export class ClusterHost {
     this.#process = await serve({ ...this.#settings, NAME: this.name, PORT: `${this.port}` });
   }
 
+  /** Takes all time from it: connections stay, and nothing answers. */
+  freeze(): void {
+    process.kill(this.pid, 'SIGSTOP');
+  }
+
+  thaw(): void {
+    process.kill(this.pid, 'SIGCONT');
+  }
+
   /** The same upload, or whatever else, at this host rather than at that which named it. */
   here(url: string): string {
     const moved = new URL(url);
@@ -140,6 +152,8 @@ export interface ClusterOptions {
   readonly store: Store;
   /** Whether what Redis holds outlives it. Default: false. */
   readonly persistentRedis?: boolean;
+  /** Where the first host finds the bucket's server, given where that is. Default: there. */
+  readonly detour?: (url: string) => Promise<string>;
 }
 
 export class Cluster {
@@ -156,7 +170,7 @@ export class Cluster {
   }
 
   /** Starts all parts on free ports, and waits until every host is well. */
-  static async start({ store, persistentRedis = false }: ClusterOptions): Promise<Cluster> {
+  static async start({ store, persistentRedis = false, detour }: ClusterOptions): Promise<Cluster> {
     const [bucket, redis] = await Promise.all([
       BucketServer.start(store),
       RedisServer.start({ persistent: persistentRedis }),
@@ -168,7 +182,10 @@ export class Cluster {
       HOST: '127.0.0.1',
       LOG_LEVEL: 'info',
     };
-    const [first, second, third] = await Promise.all(NAMES.map((name) => ClusterHost.start(name, settings)));
+    const ENDPOINT = (await detour?.(settings.ENDPOINT)) ?? settings.ENDPOINT;
+    const [first, second, third] = await Promise.all(
+      NAMES.map((name, index) => ClusterHost.start(name, index === 0 ? { ...settings, ENDPOINT } : settings)),
+    );
     if (!first || !second || !third) throw new Error('a cluster has three hosts');
     const hosts = [first, second, third] as const;
     const balancer = await startNginx((port) =>
@@ -185,6 +202,14 @@ export class Cluster {
   /** Waits until every host says that it is well. */
   async healthy(): Promise<void> {
     for (const host of this.hosts) await until(async () => (await host.health()).ok, `${host.name} is well`);
+  }
+
+  /** @throws Error where a host does not serve a blob, or serves other bytes. */
+  async assertServed(repository: string, bytes: Buffer): Promise<void> {
+    for (const { name, url } of this.hosts) {
+      const pulled = await new RegistryClient(url).pullBlob(repository, digestLike(bytes));
+      assert.ok(pulled?.equals(bytes), `${name} has it as it was sent`);
+    }
   }
 
   async bytesReread(): Promise<readonly number[]> {

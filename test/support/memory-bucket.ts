@@ -12,13 +12,29 @@ import {
   type BucketWriteOptions,
   type CallOptions,
   DriverError,
+  type PiecewiseWrite,
 } from 'koa-registry';
 
-export type BucketCall = 'head' | 'read' | 'write' | 'join' | 'list' | 'delete' | 'check';
+export type BucketCall =
+  | 'head'
+  | 'read'
+  | 'write'
+  | 'begin'
+  | 'add'
+  | 'complete'
+  | 'abort'
+  | 'join'
+  | 'list'
+  | 'delete'
+  | 'check';
 
 export interface MemoryBucketOptions {
   /** Default: 1. */
   readonly minPartBytes?: number;
+  /** Default: 10,000. */
+  readonly maxParts?: number;
+  /** Whether objects may be sent in pieces. Default: false. */
+  readonly piecewise?: boolean;
   /** The most entries of a page. Default: 1000. */
   readonly pageEntries?: number;
   /** Whether an empty page comes before each other one, as stores send them that have searched for long. Default: false. */
@@ -37,6 +53,8 @@ const PIECE_BYTES = 64 * 1024;
 
 export class MemoryBucket implements Bucket {
   readonly minPartBytes: number;
+  readonly maxParts: number;
+  readonly begin?: (name: string) => Promise<PiecewiseWrite>;
   /** The calls so far. */
   readonly calls: BucketCall[] = [];
   /** Runs before a call has its effect, and after it: what it throws is the call's failure, what it awaits delays it. */
@@ -46,9 +64,13 @@ export class MemoryBucket implements Bucket {
   readonly #stored = new Map<string, Stored>();
   #sorted: readonly string[] | undefined;
   #writes = 0;
+  #unfinished = 0;
 
-  constructor({ minPartBytes = 1, pageEntries = 1000, emptyPages = false }: MemoryBucketOptions = {}) {
+  constructor(options: MemoryBucketOptions = {}) {
+    const { minPartBytes = 1, maxParts = 10_000, piecewise = false, pageEntries = 1000, emptyPages = false } = options;
     this.minPartBytes = minPartBytes;
+    this.maxParts = maxParts;
+    if (piecewise) this.begin = (name) => this.#call('begin', name, undefined, () => this.#pieces(name));
     this.#pageEntries = pageEntries;
     this.#emptyPages = emptyPages;
   }
@@ -57,6 +79,11 @@ export class MemoryBucket implements Bucket {
   get names(): readonly string[] {
     this.#sorted ??= [...this.#stored.keys()].sort();
     return this.#sorted;
+  }
+
+  /** How many objects were begun and have neither become one nor been given up. */
+  get unfinished(): number {
+    return this.#unfinished;
   }
 
   /** What was called since the last time that this was asked. */
@@ -99,7 +126,7 @@ export class MemoryBucket implements Bucket {
 
   join(parts: readonly BucketObject[], to: string): Promise<void> {
     return this.#call('join', to, undefined, () => {
-      if (parts.length === 0 || parts.length > 10_000) throw new Error(`${parts.length} parts`);
+      if (parts.length === 0 || parts.length > this.maxParts) throw new Error(`${parts.length} parts`);
       if (parts.slice(0, -1).some(({ size }) => size < this.minPartBytes)) throw new Error('a part is too small');
       const found = parts.map(({ name }) => this.#find(name));
       for (const [index, { object }] of found.entries()) {
@@ -140,6 +167,30 @@ export class MemoryBucket implements Bucket {
     const result = effect();
     await this.intercept?.(call, 'after', name);
     return result;
+  }
+
+  #pieces(name: string): PiecewiseWrite {
+    const pieces: Buffer[] = [];
+    let count = 0;
+    this.#unfinished++;
+    return {
+      add: (bytes) => {
+        const index = count++;
+        return this.#call('add', name, undefined, () => {
+          pieces[index] = Buffer.from(bytes);
+        });
+      },
+      complete: () =>
+        this.#call('complete', name, undefined, () => {
+          if (Object.keys(pieces).length < count) throw new Error('a piece is missing');
+          if (pieces.slice(0, -1).some(({ length }) => length < this.minPartBytes))
+            throw new Error('a piece is too small');
+          if (this.#stored.has(name)) throw new DriverError('offset-conflict', name);
+          this.place(name, Buffer.concat(pieces));
+          this.#unfinished--;
+        }),
+      abort: () => this.#call('abort', name, undefined, () => void this.#unfinished--),
+    };
   }
 
   #find(name: string): Stored {

@@ -229,7 +229,7 @@ test('an abort ends a source that is stuck, and releases it', async () => {
 
 test('an optional method is there if the driver has it, and keeps its this', async () => {
   const bare = guardStorage(driverWith({}), 'bare');
-  for (const method of ['url', 'walk', 'check', 'close']) assert.equal(method in bare, false);
+  for (const method of ['url', 'walk', 'purge', 'check', 'close']) assert.equal(method in bare, false);
   class Capable {
     readonly #base = 'http://localhost/';
     async url(key: string) {
@@ -237,6 +237,10 @@ test('an optional method is there if the driver has it, and keeps its this', asy
     }
     async *walk(key: string) {
       yield this.#base + key;
+    }
+    async purge(key: string) {
+      if (key === 'b') throw BUG;
+      return this.#base.length;
     }
     async check() {
       throw BUG;
@@ -248,6 +252,10 @@ test('an optional method is there if the driver has it, and keeps its this', asy
   const capable = guardStorage(Object.assign(new Capable(), driverWith({})), 'capable');
   assert.equal(await capable.url?.('a', { method: 'GET', expires: 1000 }), 'http://localhost/a');
   assert.deepEqual(await collect<unknown>(capable.walk?.('a') ?? inChunks()), ['http://localhost/a']);
+  const purge = async (key: string) => capable.purge?.(key, { before: new Date(), dryRun: true });
+  assert.equal(await purge('a'), 17);
+  await assert.rejects(purge('b'), (error) => isDriverError(error, 'unavailable'));
+  for (const key of ['', '../a']) await assert.rejects(purge(key), (error) => isDriverError(error, 'invalid-key'));
   await assert.rejects(capable.check?.() ?? Promise.resolve(), (error) => isDriverError(error, 'unavailable'));
   await capable.close?.();
 });

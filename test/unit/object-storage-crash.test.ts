@@ -12,6 +12,8 @@ interface Scenario {
   /** Brings the bucket into the state that the call begins with. */
   readonly prepare: (driver: StorageDriver, bucket: MemoryBucket) => Promise<void>;
   readonly call: (driver: StorageDriver) => Promise<unknown>;
+  /** Whether objects may be sent in pieces. Default: false. */
+  readonly piecewise?: boolean;
   /** Asserts on what is left, seen by another host. */
   readonly check: (driver: StorageDriver, bucket: MemoryBucket) => Promise<void>;
 }
@@ -26,9 +28,9 @@ function crashAt(bucket: MemoryBucket, moment: number): { readonly crashed: () =
 }
 
 /** Runs the scenario once for each moment at which the host may die, and says how many there are. */
-async function atEveryMoment({ prepare, call, check }: Scenario): Promise<number> {
+async function atEveryMoment({ prepare, call, check, piecewise = false }: Scenario): Promise<number> {
   for (let moment = 0; ; moment++) {
-    const bucket = smallBucket({ pageEntries: 3 });
+    const bucket = smallBucket({ pageEntries: 3, piecewise });
     await prepare(driverOver(bucket), bucket);
     const { crashed } = crashAt(bucket, moment);
     await call(driverOver(bucket)).catch((error) => assert.equal(error, CRASH));
@@ -45,20 +47,30 @@ async function orNotFound(call: Promise<unknown>): Promise<void> {
   await call.catch((error: unknown) => assert.ok(isDriverError(error, 'not-found'), String(error)));
 }
 
-for (const before of [0, 2, 25]) {
-  test(`append after ${before} bytes: what stands is a beginning of the content, and it can go on`, async () => {
+for (const [before, piecewise] of [
+  [0, false],
+  [2, false],
+  [25, false],
+  [0, true],
+  [2, true],
+  [25, true],
+] as const) {
+  const content = piecewise ? bytesOf(250) : WHOLE;
+
+  test(`append after ${before} bytes${piecewise ? ', sent in pieces' : ''}: what stands is a beginning of the content, and it can go on`, async () => {
     const moments = await atEveryMoment({
+      piecewise,
       prepare: async (driver) => {
-        if (before > 0) await driver.append('u/data', 0, once(WHOLE.subarray(0, before)));
+        if (before > 0) await driver.append('u/data', 0, once(content.subarray(0, before)));
       },
-      call: (driver) => driver.append('u/data', before, pieces(WHOLE.subarray(before), 7)),
+      call: (driver) => driver.append('u/data', before, pieces(content.subarray(before), 7)),
       check: async (driver, bucket) => {
         const left = (await contentAt(driver, 'u/data')) ?? Buffer.alloc(0);
         assert.ok(left.length >= before);
-        assert.deepEqual(left, WHOLE.subarray(0, left.length));
-        assert.equal(await driver.append('u/data', left.length, once(WHOLE.subarray(left.length))), WHOLE.length);
+        assert.deepEqual(left, content.subarray(0, left.length));
+        assert.equal(await driver.append('u/data', left.length, once(content.subarray(left.length))), content.length);
         await driver.commit('u/data', 'b');
-        assert.deepEqual(await driver.get('b'), WHOLE);
+        assert.deepEqual(await driver.get('b'), content);
         assert.deepEqual(bucket.names, ['b']);
       },
     });

@@ -63,6 +63,24 @@ for (const [what, call, cost] of COSTS) {
   });
 }
 
+test('an append in pieces costs as one without, up to two parts; then a request for each, and two for each 16', async () => {
+  for (const [size, cost] of [
+    [9, 'list write'],
+    [10, 'list write'],
+    [19, 'list write write'],
+    [30, 'list write begin add add complete'],
+    [31, 'list write begin add add add complete'],
+  ] as const) {
+    const bucket = smallBucket({ piecewise: true });
+    await driverOver(bucket).append('u', 0, once(bytesOf(size)));
+    assert.equal(bucket.takeCalls().join(' '), cost);
+  }
+  const bucket = smallBucket({ piecewise: true });
+  await driverOver(bucket).append('u', 0, once(bytesOf(1000)));
+  const count = (wanted: string) => bucket.calls.filter((call) => call === wanted).length;
+  assert.deepEqual(['write', 'begin', 'add', 'complete'].map(count), [1, 7, 99, 7]);
+});
+
 test('a listing costs a request for each page, and one for each stem of a name at the end of one', async () => {
   const bucket = smallBucket({ pageEntries: 100 });
   for (let index = 0; index < 250; index++) bucket.place(`l/t${index + 1000}`, bytesOf(1));

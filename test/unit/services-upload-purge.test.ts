@@ -10,7 +10,7 @@ import { filesystem } from 'koa-registry/plugins/storage/filesystem';
 import { memory } from 'koa-registry/plugins/storage/memory';
 import { suite, test } from 'uvu';
 import { purgeUploads } from '../../lib/admin/index.js';
-import type { Coordinator, Entry, Logger, StorageDriver } from '../../lib/contracts/index.js';
+import type { Coordinator, Entry, Logger, PurgeOptions, StorageDriver } from '../../lib/contracts/index.js';
 import { DriverError } from '../../lib/errors.js';
 import { startPlugin } from '../../lib/plugin/index.js';
 import { createServices, type Services, type UploadState } from '../../lib/services/index.js';
@@ -651,6 +651,65 @@ test('whenever a host dies while it purges, the next one finishes', async () => 
   assert.ok(moment > 40, `${moment} moments`);
 });
 
+/** A world whose store says what it was asked to purge. */
+async function worldWithRemnants(purge: (options: PurgeOptions) => Promise<number>) {
+  const at = await world();
+  const asked: (readonly [key: string, begunBefore: number, dryRun: boolean])[] = [];
+  Object.assign(at.storage, {
+    purge: (key: string, options: PurgeOptions) => {
+      asked.push([key, at.now - options.before.getTime(), options.dryRun]);
+      return purge(options);
+    },
+  });
+  return { at, asked };
+}
+
+test('what cut-off calls have left in the store goes with the sessions, and is counted', async () => {
+  const { at, asked } = await worldWithRemnants(async () => 3);
+  const none = { seen: 0, purged: 0, failed: 0, bytes: 0 };
+  assert.deepEqual(await purger(at, { dryRun: true }).run(), { ...none, remnants: 3 });
+  assert.deepEqual(await purger(at, { coordinator: new MemoryCoordinator() }).run(), { ...none, remnants: 3 });
+  at.now += DAY;
+  await purger(at, { age: 60_000 }).run();
+  const root = 'docker/registry/v2';
+  assert.deepEqual(asked, [
+    [root, WEEK, true],
+    [root, WEEK, false],
+    // What is younger may be a call at work.
+    [root, DAY, false],
+  ]);
+  assert.deepEqual(said(at, 'info', 'warn'), [
+    'abandoned uploads would be purged',
+    'abandoned uploads were purged',
+    'abandoned uploads were purged',
+  ]);
+  await purger(at, { isReadOnly: () => true }).run();
+  assert.equal(asked.length, 3);
+});
+
+test('a store that cannot purge what cut-off calls have left keeps nobody from the sessions', async () => {
+  const { at } = await worldWithRemnants(async () => {
+    throw away('docker');
+  });
+  await begin(at);
+  at.now += 8 * DAY;
+  assert.equal((await purger(at).run())?.purged, 1);
+  assert.equal(said(at, 'warn').length, 1);
+  assert.deepEqual(await at.storage.during(() => purger(at).run()), [`get ${MARK}`]);
+});
+
+test('the end of a purge ends what the store is asked', async () => {
+  const reason = new Error('enough');
+  const controller = new AbortController();
+  const { at } = await worldWithRemnants(async ({ signal }) => {
+    controller.abort(reason);
+    signal?.throwIfAborted();
+    return 0;
+  });
+  await assert.rejects(purger(at).run({ signal: controller.signal }), (error) => error === reason);
+  assert.deepEqual(said(at, 'warn'), []);
+});
+
 test('purgeUploads: at once, by the age that it is given', async () => {
   const rootDirectory = tempFolder();
   const { instance: storage, close } = await startPlugin(filesystem({ rootDirectory, fsync: false }));
@@ -678,6 +737,11 @@ test('purgeUploads: at once, by the age that it is given', async () => {
   assert.deepEqual(await left(at), [young.uuid]);
   for (const age of [-1, Number.NaN, Number.POSITIVE_INFINITY]) {
     await assert.rejects(purgeUploads({ storage, age }), RangeError);
+  }
+  const misspelt = { storage, age: 0, dryrun: true };
+  await assert.rejects(purgeUploads(misspelt), /unknown option dryrun/);
+  for (const wrong of [memory(), undefined]) {
+    await assert.rejects(purgeUploads({ storage: wrong as never }), /must be a started driver/);
   }
   await assert.rejects(purgeUploads({ storage, signal: AbortSignal.abort(new Error('enough')) }), /enough/);
   await close();

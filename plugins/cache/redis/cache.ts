@@ -6,7 +6,6 @@ import { PendingDeletes } from './pending-deletes.js';
 
 /** Durations are milliseconds. */
 export interface CacheSettings {
-  readonly keyPrefix: string;
   readonly expiry: number;
   readonly tombstone: number;
   /** How long it is not used after Redis has come back. */
@@ -31,7 +30,7 @@ export class RedisCache implements DescriptorCache {
   constructor(client: RedisClient, settings: CacheSettings, connection: Omit<ConnectionOptions, 'probe'>) {
     this.#settings = settings;
     this.#logger = connection.logger;
-    this.#eras = new Eras(`${settings.keyPrefix}cache:`, settings.tombstone);
+    this.#eras = new Eras(`${connection.keyPrefix}cache:`, settings.tombstone);
     this.#redis = new RedisConnection(client, {
       ...connection,
       probe: () => this.#catchUp(),
@@ -65,8 +64,9 @@ export class RedisCache implements DescriptorCache {
     }
   }
 
-  /** Rejects while Redis does not answer, although the cache does without it. */
+  /** Rejects while Redis does not answer or is full, although the cache does without it. */
   async check(): Promise<void> {
+    await this.#redis.check();
     await this.#redis.ask((client) => this.#eras.read(client));
   }
 

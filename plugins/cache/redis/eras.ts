@@ -2,7 +2,7 @@
 // belongs to one, and those of an era that is over are never read again; they expire.
 import { createHash } from 'node:crypto';
 import type { DescriptorSet, Digest } from 'koa-registry';
-import type { RedisClient } from 'koa-registry/plugins/redis/connection';
+import { mastersOf, type RedisClient } from 'koa-registry/plugins/redis/connection';
 
 /** In how many eras deletes are told: hosts need not see the same one at the same moment. */
 const REMEMBERED = 4;
@@ -55,8 +55,7 @@ export class Eras {
 
   /** @throws Error when a master does not answer, or does not say who it is. */
   async read(client: RedisClient): Promise<string> {
-    const masters = 'nodes' in client ? client.nodes('master') : [client];
-    if (masters.length === 0) throw new Error('no master of the cluster is known');
+    const masters = mastersOf(client);
     const [generation, ...lives] = await Promise.all([
       client.get(`${this.#prefix}generation`),
       ...masters.map(async (master) => replicationId(await master.info('replication'))),

@@ -26,17 +26,16 @@ export class RedisCoordinator implements Coordinator {
   readonly #asking = new Set<Promise<unknown>>();
   #closed = false;
 
-  constructor(client: RedisClient, prefix: string, connection: Omit<ConnectionOptions, 'probe'>) {
-    this.#prefix = prefix;
+  constructor(client: RedisClient, connection: ConnectionOptions) {
+    this.#prefix = connection.keyPrefix;
     this.#redis = new RedisConnection(client, {
       ...connection,
-      probe: () => this.check(),
       onBack: () => {
         for (const lease of this.#held) lease.renewNow();
       },
       onAway: (reason) => this.#turns.dismiss(unavailable(reason)),
     });
-    this.notes = new RedisNotes(this.#redis, `${prefix}note:`);
+    this.notes = new RedisNotes(this.#redis, `${connection.keyPrefix}note:`);
   }
 
   async acquire(name: string, { ttl, wait, signal }: AcquireOptions): Promise<Lease | undefined> {
@@ -61,7 +60,7 @@ export class RedisCoordinator implements Coordinator {
   }
 
   async check(): Promise<void> {
-    await this.#redis.ask((client) => client.ping());
+    await this.#redis.check();
   }
 
   async close(): Promise<void> {

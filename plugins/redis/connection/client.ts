@@ -9,6 +9,9 @@ import { parseRedisUrl, type RedisOptions } from './options.js';
 /** What all of them can do. */
 export type RedisClient = Redis | Cluster;
 
+/** How long the other end may take to close a connection that this one has closed, in milliseconds. */
+const FAREWELL = 100;
+
 /**
  * A client that connects by itself, again and again. It rejects commands while it is not connected.
  *
@@ -42,6 +45,31 @@ export async function redisClient(options: RedisOptions): Promise<RedisClient> {
   });
 }
 
+/**
+ * The servers that take writes: each master of a cluster, or the one that is connected to.
+ *
+ * @throws Error when none of the cluster is known.
+ */
+export function mastersOf(client: RedisClient): readonly Redis[] {
+  if (!('nodes' in client)) return [client];
+  const masters = client.nodes('master');
+  if (masters.length === 0) throw new Error('no master of the cluster is known');
+  return masters;
+}
+
+/**
+ * Has the client of a cluster find out who the masters are: otherwise it hears of others only when it is sent on
+ * to them. (The option of ioredis for this does not end with the client when that is closed in the middle of it.)
+ */
+export function refreshMasters(client: RedisClient): void {
+  if ('nodes' in client && client.status === 'ready') client.refreshSlotsCache();
+}
+
+/** Ends what has come about of a connection, so that the client connects again; what comes about ends by itself. */
+export function hangUp(client: RedisClient): void {
+  if (client.status === 'connect' || client.status === 'ready') client.disconnect(true);
+}
+
 /** Grows from nearly nothing; half of it is chance, so that many hosts do not come back in one moment. */
 function pauses({ breaker }: RedisOptions): (attempt: number) => number {
   return (attempt) => Math.ceil(Math.min(breaker.pause, 10 * 2 ** attempt) * (0.5 + Math.random() / 2));
@@ -51,6 +79,7 @@ function pauses({ breaker }: RedisOptions): (attempt: number) => number {
 function conduct({ dialTimeout, breaker }: RedisOptions) {
   return {
     connectTimeout: dialTimeout,
+    disconnectTimeout: FAREWELL,
     // A command that was under way fails with its connection: sent again later, it could undo what came after.
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
@@ -65,6 +94,7 @@ function sentinelOptions(options: RedisOptions, tls: ConnectionOptions | undefin
   return {
     sentinels: [...sentinels],
     sentinelRetryStrategy: pauses(options),
+    sentinelCommandTimeout: options.dialTimeout,
     ...present({ name: sentinelMasterSet, sentinelUsername, sentinelPassword }),
     ...(tls && { enableTLSForSentinelMode: true, sentinelTLS: tls }),
   };

@@ -55,6 +55,7 @@ export const MIN_PART_BYTES = 256 * 1024;
 
 export class GcsBucket implements Bucket {
   readonly minPartBytes = MIN_PART_BYTES;
+  readonly maxParts = Number.POSITIVE_INFINITY;
   readonly url?: (name: string, options: UrlOptions) => Promise<string | undefined>;
   readonly #name: string;
   readonly #api: JsonApi;

@@ -28,8 +28,11 @@ export class GcsError extends Error {
 export interface JsonApiOptions {
   /** Of the service: `https://storage.googleapis.com`. */
   readonly endpoint: string;
-  /** The headers that authorize a request, or `undefined` for a store that wants none, which no proxy leads to either. */
-  readonly authorize: ((url: string) => Promise<Readonly<Record<string, string>>>) | undefined;
+  /**
+   * The headers that authorize a request, in bounded time, or `undefined` for a store that wants none, which no
+   * proxy leads to either.
+   */
+  readonly authorize: ((url: string, signal?: AbortSignal) => Promise<Readonly<Record<string, string>>>) | undefined;
   /** How often a request is tried again. */
   readonly maxRetries: number;
   /** How long the store may be silent, in milliseconds. */
@@ -67,7 +70,7 @@ export class JsonApi {
   readonly #options: JsonApiOptions;
   readonly #agent: HttpAgent;
   readonly #open: (url: URL, options: RequestOptions) => ClientRequest;
-  readonly #waiting: (() => void)[] = [];
+  readonly #waiting = new Set<() => void>();
   #running = 0;
 
   constructor(options: JsonApiOptions) {
@@ -106,7 +109,7 @@ export class JsonApi {
     for (let retry = 0; ; retry++) {
       signal?.throwIfAborted();
       try {
-        return await this.#inTurn(() => this.#attempt(url, request, receive));
+        return await this.#attempt(url, request, receive);
       } catch (error) {
         signal?.throwIfAborted();
         if (retry === retries || !(error instanceof GcsError) || !TRANSIENT.has(error.status)) throw error;
@@ -117,30 +120,47 @@ export class JsonApi {
     }
   }
 
-  async #inTurn<T>(attempt: () => Promise<T>): Promise<T> {
-    if (this.#running < this.#options.maxConcurrency) this.#running++;
-    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  async #attempt<T>(url: URL, request: ApiRequest, receive: (answer: IncomingMessage) => Promise<T>): Promise<T> {
+    const { signal } = request;
     try {
-      return await attempt();
+      // Before its turn: an account that does not answer must not keep other requests from theirs.
+      const authorization = await this.#options.authorize?.(url.href, signal);
+      return await this.#inTurn(signal, async () => {
+        const answer = await this.#exchange(url, request, { ...request.headers, ...authorization });
+        const { statusCode: status = 0 } = answer;
+        if (status >= 200 && status < 300) return receive(answer);
+        throw new GcsError(status, messageOf(await text(answer)));
+      });
+    } catch (error) {
+      if (error instanceof GcsError) throw error;
+      throw new GcsError(0, error instanceof Error ? error.message : String(error), { cause: error });
+    }
+  }
+
+  async #inTurn<T>(signal: AbortSignal | undefined, exchange: () => Promise<T>): Promise<T> {
+    if (this.#running < this.#options.maxConcurrency) this.#running++;
+    else await this.#turn(signal);
+    try {
+      return await exchange();
     } finally {
-      const next = this.#waiting.shift();
+      const [next] = this.#waiting;
       if (next === undefined) this.#running--;
       else next();
     }
   }
 
-  async #attempt<T>(url: URL, request: ApiRequest, receive: (answer: IncomingMessage) => Promise<T>): Promise<T> {
-    request.signal?.throwIfAborted();
-    try {
-      const authorization = await this.#options.authorize?.(url.href);
-      const answer = await this.#exchange(url, request, { ...request.headers, ...authorization });
-      const { statusCode: status = 0 } = answer;
-      if (status >= 200 && status < 300) return await receive(answer);
-      throw new GcsError(status, messageOf(await text(answer)));
-    } catch (error) {
-      if (error instanceof GcsError) throw error;
-      throw new GcsError(0, error instanceof Error ? error.message : String(error), { cause: error });
-    }
+  #turn(signal: AbortSignal | undefined): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const settle = (how: () => void) => {
+        this.#waiting.delete(begin);
+        signal?.removeEventListener('abort', leave);
+        how();
+      };
+      const begin = () => settle(resolve);
+      const leave = () => settle(() => reject(signal?.reason));
+      this.#waiting.add(begin);
+      signal?.addEventListener('abort', leave, { once: true });
+    });
   }
 
   #exchange(

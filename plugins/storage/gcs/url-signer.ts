@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 import type { Logger, UrlOptions } from 'koa-registry';
 
-/** What of the SDK's `authClient` is needed. */
+/** What of an account is needed. */
 export interface SigningAccount {
   getCredentials(): Promise<{ readonly client_email?: string | undefined }>;
   /** A signature by the account, in base64. */
@@ -25,10 +25,15 @@ const ALGORITHM = 'GOOG4-RSA-SHA256';
 /** What the service allows, in seconds. */
 const LONGEST = 7 * 24 * 60 * 60;
 
+/** For how long an account that could not sign is not asked to again, in milliseconds: rights are given, outages pass. */
+const PAUSE = 300_000;
+
 export class UrlSigner {
   readonly #options: UrlSignerOptions;
   /** Of the account, unless it turned out that it cannot sign. */
   #email: Promise<string | undefined> | undefined;
+  /** When to find that out (again). */
+  #due = 0;
 
   constructor(options: UrlSignerOptions) {
     this.#options = options;
@@ -40,10 +45,13 @@ export class UrlSigner {
    */
   async sign(path: string, { method, expires }: UrlOptions): Promise<string | undefined> {
     const seconds = Math.ceil(expires / 1000);
-    this.#email ??= this.#findOut();
+    const { endpoint, userProject, clock, account } = this.#options;
+    if (clock() >= this.#due) {
+      this.#due = Number.POSITIVE_INFINITY;
+      this.#email = this.#findOut();
+    }
     const email = await this.#email;
     if (email === undefined || seconds > LONGEST) return undefined;
-    const { endpoint, userProject, clock, account } = this.#options;
     const { origin, host } = new URL(endpoint);
     const now = new Date(clock()).toISOString().replace(/[-:]|\.\d+/g, '');
     const scope = `${now.slice(0, 8)}/auto/storage/goog4_request`;
@@ -63,16 +71,17 @@ export class UrlSigner {
 
   /** Signs once for a try: whether an account may be signed for is not to be seen from outside. */
   async #findOut(): Promise<string | undefined> {
-    const { account, logger } = this.#options;
+    const { account, clock, logger } = this.#options;
     try {
       const { client_email: email } = await account.getCredentials();
       if (email === undefined) throw new Error('the credentials are of no service account');
       await account.sign('');
       return email;
     } catch (error) {
+      this.#due = clock() + PAUSE;
       logger.warn(
         { err: error },
-        'no URL can be signed with these credentials: blobs are served by the registry itself',
+        'no URL can be signed with these credentials at present: blobs are served by the registry itself',
       );
       return undefined;
     }

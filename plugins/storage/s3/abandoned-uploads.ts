@@ -1,62 +1,74 @@
 // Multipart uploads that a crash has left: S3 keeps their parts, which nobody sees and everybody pays,
 // until somebody aborts them.
 import type { MultipartUpload, S3 } from '@aws-sdk/client-s3';
-import type { PluginHost } from 'koa-registry';
+import type { PurgeOptions } from 'koa-registry';
 import { codeOf } from './errors.js';
 
-export interface AbandonedUploadsOptions {
+/** The uploads that are looked at. */
+export interface UploadsBelow {
   readonly s3: S3;
   readonly bucket: string;
-  /** Uploads below this are looked at. */
+  /** What their names begin with. */
   readonly prefix: string;
-  /** From which age on an upload counts as abandoned, in milliseconds. */
-  readonly age: number;
 }
 
-const DAY = 86_400_000;
-
-/** Aborts abandoned uploads, now in the background and once a day until the registry closes. What fails is logged. */
-export function abortAbandonedUploads(options: AbandonedUploadsOptions, { logger, clock, signal }: PluginHost): void {
-  const sweep = async () => {
-    try {
-      const aborted = await sweepOnce(options, clock() - options.age, signal);
-      if (aborted > 0) logger.info({ aborted }, 'abandoned multipart uploads were aborted');
-    } catch (error) {
-      if (!signal.aborted) logger.warn({ err: error }, 'abandoned multipart uploads could not be aborted');
-    }
-  };
-  void sweep();
-  const timer = setInterval(sweep, DAY).unref();
-  signal.addEventListener('abort', () => clearInterval(timer), { once: true });
-}
-
-/** How many uploads were aborted. */
-async function sweepOnce(options: AbandonedUploadsOptions, before: number, abortSignal: AbortSignal): Promise<number> {
-  const { s3, bucket } = options;
-  let aborted = 0;
-  for await (const { Key, UploadId, Initiated } of uploads(options, abortSignal)) {
-    if (Initiated === undefined || Initiated.getTime() > before) continue;
-    try {
-      await s3.abortMultipartUpload({ Bucket: bucket, Key, UploadId }, { abortSignal });
-      aborted++;
-    } catch (error) {
-      // Another host sweeps too.
-      if (codeOf(error) !== 'NoSuchUpload') throw error;
-    }
+/**
+ * Aborts the uploads that were begun too long ago, or only counts them.
+ *
+ * @returns how many there were.
+ * @throws S3ServiceException
+ */
+export async function abortAbandoned(below: UploadsBelow, { before, dryRun, signal }: PurgeOptions): Promise<number> {
+  const within = signal === undefined ? {} : { abortSignal: signal };
+  let count = 0;
+  for await (const upload of uploads(below, within)) {
+    if (upload.Initiated === undefined || upload.Initiated >= before) continue;
+    if (dryRun || (await abort(below, upload, within))) count++;
   }
-  return aborted;
+  return count;
+}
+
+/** Whether it was there to be aborted: whoever began it may have come back to it. */
+async function abort(
+  { s3, bucket }: UploadsBelow,
+  { Key, UploadId }: MultipartUpload,
+  within: Within,
+): Promise<boolean> {
+  try {
+    await s3.abortMultipartUpload({ Bucket: bucket, Key, UploadId }, within);
+    return true;
+  } catch (error) {
+    if (codeOf(error) === 'NoSuchUpload') return false;
+    throw error;
+  }
+}
+
+interface Within {
+  readonly abortSignal?: AbortSignal;
+}
+
+/** Where a page of the listing begins. */
+interface Marker {
+  readonly KeyMarker?: string | undefined;
+  readonly UploadIdMarker?: string | undefined;
 }
 
 async function* uploads(
-  { s3, bucket, prefix }: AbandonedUploadsOptions,
-  abortSignal: AbortSignal,
+  { s3, bucket, prefix }: UploadsBelow,
+  within: Within,
 ): AsyncGenerator<MultipartUpload, void, undefined> {
-  let from = {};
-  for (let more = true; more; ) {
-    const input = { Bucket: bucket, Prefix: prefix, ...from };
-    const answer = await s3.listMultipartUploads(input, { abortSignal });
-    yield* answer.Uploads ?? [];
-    from = { KeyMarker: answer.NextKeyMarker, UploadIdMarker: answer.NextUploadIdMarker };
-    more = answer.IsTruncated === true;
+  let marker: Marker = {};
+  for (;;) {
+    const answer = await s3.listMultipartUploads({ Bucket: bucket, Prefix: prefix, ...marker }, within);
+    // Those of other programs must not depend on how well a store knows the parameter.
+    yield* (answer.Uploads ?? []).filter(({ Key = '' }) => Key.startsWith(prefix));
+    const next = { KeyMarker: answer.NextKeyMarker, UploadIdMarker: answer.NextUploadIdMarker };
+    if (answer.IsTruncated !== true || isSame(next, marker)) return;
+    marker = next;
   }
+}
+
+/** There are stores that go on with the page that they have just sent, for ever. */
+function isSame(one: Marker, other: Marker): boolean {
+  return one.KeyMarker === other.KeyMarker && one.UploadIdMarker === other.UploadIdMarker;
 }

@@ -13,14 +13,19 @@ import {
   type CallOptions,
   DriverError,
   isDriverError,
+  type PiecewiseWrite,
+  type PurgeOptions,
   type UrlOptions,
 } from 'koa-registry';
+import { abortAbandoned } from './abandoned-uploads.js';
 import type { Connection } from './connection.js';
 import { bucketError, codeOf, driverError } from './errors.js';
 import { findOwnWrite, joinObjects, NONCE, type WriteSettings } from './join.js';
+import { MultipartWrites, partSettings } from './piecewise.js';
 
-/** S3's own bound of the parts of a multipart upload but the last. */
+/** S3's own bounds of the parts of a multipart upload: the least size of all but the last, and the number. */
 const MIN_PART_BYTES = 5 * 1024 * 1024;
+const MAX_PARTS = 10_000;
 
 /** The most names that one request deletes. */
 const BATCH = 1000;
@@ -44,17 +49,20 @@ export interface S3BucketOptions {
 
 export class S3Bucket implements Bucket {
   readonly minPartBytes = MIN_PART_BYTES;
+  readonly maxParts = MAX_PARTS;
   readonly #s3: S3;
   readonly #bucket: string;
   readonly #settings: WriteSettings;
   readonly #sign: S3BucketOptions['sign'];
   readonly #release: () => void;
+  readonly #pieces: MultipartWrites;
 
   constructor({ connection, bucket, settings, sign }: S3BucketOptions) {
     this.#s3 = connection.s3;
     this.#release = connection.close;
     this.#bucket = bucket;
     this.#settings = settings;
+    this.#pieces = new MultipartWrites(connection.s3, settings);
     this.#sign = sign;
   }
 
@@ -95,6 +103,10 @@ export class S3Bucket implements Bucket {
     });
   }
 
+  async begin(name: string): Promise<PiecewiseWrite | undefined> {
+    return this.#pieces.begin({ Bucket: this.#bucket, Key: name });
+  }
+
   async join(parts: readonly BucketObject[], to: string): Promise<void> {
     await this.#attempt(to, undefined, () => joinObjects(this.#s3, this.#bucket, parts, to, this.#settings));
   }
@@ -126,6 +138,11 @@ export class S3Bucket implements Bucket {
     return expires > LONGEST_URL ? undefined : this.#sign(name, method, Math.ceil(expires / 1000));
   }
 
+  async purge(prefix: string, options: PurgeOptions): Promise<number> {
+    const below = { s3: this.#s3, bucket: this.#bucket, prefix };
+    return this.#attempt(prefix, options.signal, () => abortAbandoned(below, options));
+  }
+
   async check(options?: CallOptions): Promise<void> {
     await this.#attempt('', options?.signal, async (within) => {
       try {
@@ -144,7 +161,7 @@ export class S3Bucket implements Bucket {
    * Rejects with `unsupported` where the store does not honour the conditions of writes, without which
    * two hosts could append to one upload at once.
    *
-   * @param name of an object that is not there, and in the end is not.
+   * @param name of an object that nobody else writes. It is not there, and in the end is not.
    */
   async checkConditions(name: string, options?: CallOptions): Promise<void> {
     const refuses = async (expect: BucketWriteOptions['expect']) => {
@@ -156,8 +173,8 @@ export class S3Bucket implements Bucket {
         throw error;
       }
     };
-    if (await refuses({ version: NO_VERSION })) return;
-    // There are stores that hold a version only against an object, which there is now.
+    // There are stores that hold a version only against an object, and that is good enough.
+    await this.write(name, new Uint8Array(), { ...options, expect: 'absent' });
     const honoured = (await refuses('absent')) && (await refuses({ version: NO_VERSION }));
     await this.delete([name]);
     if (honoured) return;
@@ -173,12 +190,11 @@ export class S3Bucket implements Bucket {
     return this.#attempt(name, signal, (within) => this.#s3.getObject(input, within));
   }
 
-  /** What is written under a condition is a part of an upload, soon gone: a class for long storage would be charged for. */
+  /** What is written under a condition is a part of an upload. */
   #conditions(expect: BucketWriteOptions['expect'], nonce: string) {
     if (expect === undefined) return this.#settings;
-    const { StorageClass: _, ...settings } = this.#settings;
     const condition = expect === 'absent' ? { IfNoneMatch: '*' } : { IfMatch: expect.version };
-    return { ...settings, ...condition, Metadata: { [NONCE]: nonce } };
+    return { ...partSettings(this.#settings), ...condition, Metadata: { [NONCE]: nonce } };
   }
 
   async #deleteBatch(names: readonly string[]): Promise<void> {

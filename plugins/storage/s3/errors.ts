@@ -23,7 +23,7 @@ export function codeOf(error: unknown): string {
 }
 
 /** The HTTP status of a failure that the store has answered. */
-function statusOf(error: unknown): number | undefined {
+export function statusOf(error: unknown): number | undefined {
   return (error as Partial<S3ServiceException>)?.$metadata?.httpStatusCode;
 }
 

@@ -12,10 +12,14 @@ export type WriteSettings = Pick<
 >;
 
 /**
- * The most bytes of one copy. S3 allows 5 GiB; smaller ones go side by side, and none takes so long
- * that it looks like an outage.
+ * The most bytes of one copy, where there may be as many as that takes: they go side by side, and none
+ * takes so long that it looks like an outage.
  */
 const COPY_BYTES = 256 * 1024 * 1024;
+
+/** S3's own bounds: of one copy in bytes, and of the parts of an object. */
+const LARGEST_COPY_BYTES = 5 * 1024 * 1024 * 1024;
+const MOST_COPIES = 10_000;
 
 /** How many parts are copied at once. */
 const COPIES = 16;
@@ -23,7 +27,8 @@ const COPIES = 16;
 /** Metadata by which a write finds out that it was its own. */
 export const NONCE = 'koa-registry-write';
 
-interface Piece {
+/** What one copy takes. */
+export interface Piece {
   readonly part: BucketObject;
   /** `bytes=a-b`, where it is not the whole part. */
   readonly range?: string;
@@ -41,7 +46,7 @@ export async function joinObjects(
   to: string,
   settings: WriteSettings,
 ): Promise<void> {
-  const pieces = parts.flatMap(piecesOf);
+  const pieces = piecesOf(parts);
   const [only] = pieces;
   if (only === undefined) throw new TypeError('there is nothing to join');
   const target = { Bucket: bucket, Key: to };
@@ -49,10 +54,18 @@ export async function joinObjects(
   else await joinPieces(s3, target, pieces, settings);
 }
 
+/** Of the size that is best, or larger ones where there would be too many. */
+export function piecesOf(parts: readonly BucketObject[]): Piece[] {
+  const count = (bytes: number) => parts.reduce((sum, { size }) => sum + Math.max(1, Math.ceil(size / bytes)), 0);
+  let bytes = COPY_BYTES;
+  while (count(bytes) > MOST_COPIES && bytes < LARGEST_COPY_BYTES) bytes = Math.min(2 * bytes, LARGEST_COPY_BYTES);
+  return parts.flatMap((part) => rangesOf(part, bytes));
+}
+
 /** Ranges of one length: a short one at the end would be less than S3 allows where other parts follow. */
-function piecesOf(part: BucketObject): Piece[] {
-  if (part.size <= COPY_BYTES) return [{ part }];
-  const count = Math.ceil(part.size / COPY_BYTES);
+function rangesOf(part: BucketObject, bytes: number): Piece[] {
+  if (part.size <= bytes) return [{ part }];
+  const count = Math.ceil(part.size / bytes);
   const length = Math.ceil(part.size / count);
   return Array.from({ length: count }, (_, index) => {
     const start = index * length;

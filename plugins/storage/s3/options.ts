@@ -24,6 +24,11 @@ const ACLS = [
   'bucket-owner-full-control',
 ] as const;
 
+/** As distribution reads it: a variable that is set to nothing says nothing. */
+function emptyIsAbsent(schema: z.ZodString) {
+  return schema.transform((text) => (text === '' ? undefined : text));
+}
+
 /** The options of `storage/s3`, by distribution's names where it has them. */
 export const s3Options = z
   .strictObject({
@@ -43,17 +48,20 @@ export const s3Options = z
     /** Whether the bucket stands in the path, not in the host name. Default: with an endpoint, yes. */
     forcePathStyle: z.boolean().optional(),
     /** Default, with `secretKey`: the SDK's own search through environment, profiles and roles. */
-    accessKey: z.string().min(1).optional(),
-    secretKey: secret(z.string().min(1)).optional(),
+    accessKey: emptyIsAbsent(z.string()).optional(),
+    secretKey: secret(emptyIsAbsent(z.string())).optional(),
     /** Of temporary keys. */
-    sessionToken: secret(z.string().min(1)).optional(),
+    sessionToken: secret(emptyIsAbsent(z.string())).optional(),
     /** Whether an endpoint with plain `http` is refused. */
     secure: z.boolean().default(true),
     /** Whether the certificate of the endpoint is taken as it is, unchecked. `NODE_EXTRA_CA_CERTS` is the better way. */
     skipVerify: z.boolean().default(false),
     /** Signatures are always those of version 4; `false` is refused. */
     v4Auth: z.literal(true).optional(),
-    /** How much of an upload is held and sent at once, from 5 MiB to 4 GiB. A blob may have 10,000 times that. */
+    /**
+     * How much of an upload one request sends, from 5 MiB to 4 GiB. Each upload under way holds five times as
+     * much, and a blob may have 10,000 times that.
+     */
     chunkSize: size({ min: '5MiB', max: '4GiB' }).prefault('8MiB'),
     /** Of blobs, manifests and links; what is being uploaded stands in the bucket's own class. Default: the bucket's. */
     storageClass: z.enum(STORAGE_CLASSES).optional(),
@@ -75,10 +83,11 @@ export const s3Options = z
     maxRetries: z.int().min(0).max(10).default(3),
     /** How long a connection may take to come about. */
     connectionTimeout: duration({ min: 1 }).prefault('5s'),
-    /** How long the store may take to begin its answer, the sending of a chunk included. */
-    requestTimeout: duration({ min: 1 }).prefault('1m'),
-    /** From which age on multipart uploads below `rootDirectory` are taken for abandoned, and aborted. */
-    abandonedUploadAge: duration({ min: '1h' }).prefault('1d'),
+    /**
+     * How long the store may take to begin its answer, the sending of a chunk or the copying of one included.
+     * Default: a minute for each 256 MiB of `chunkSize`, or a part of that.
+     */
+    requestTimeout: duration({ min: 1 }).optional(),
   })
   .superRefine((value, context) => {
     const refuse = (option: keyof typeof value, message: string) =>
@@ -98,6 +107,17 @@ export const s3Options = z
   });
 
 export type S3Options = z.output<typeof s3Options>;
+
+/** How much may take a minute, in bytes. */
+const BYTES_PER_MINUTE = 256 * 1024 * 1024;
+
+/** How long a request may take, in milliseconds: what is given, or what a chunk needs. */
+export function requestTimeoutOf({
+  requestTimeout,
+  chunkSize,
+}: Pick<S3Options, 'requestTimeout' | 'chunkSize'>): number {
+  return requestTimeout ?? Math.ceil(chunkSize / BYTES_PER_MINUTE) * 60_000;
+}
 
 type EndpointOptions = Pick<S3Options, 'endpoint' | 'regionEndpoint' | 'secure'>;
 
