@@ -50,6 +50,8 @@ export const redis = definePlugin({
   create: async (chosen, { logger }): Promise<DescriptorCache> => {
     const { keyPrefix, expiry, tombstone, commandTimeout, breaker } = chosen;
     const settings: CacheSettings = { expiry, tombstone, grace: graceOf(chosen) };
-    return new RedisCache(await redisClient(chosen), settings, { keyPrefix, commandTimeout, breaker, logger });
+    const cache = new RedisCache(await redisClient(chosen), settings, { keyPrefix, commandTimeout, breaker, logger });
+    await cache.known;
+    return cache;
   },
 });

@@ -113,7 +113,7 @@ export class RedisConnection {
     try {
       return await within(this.#options.commandTimeout, command(this.client));
     } catch (error) {
-      throw plain(error);
+      throw isUnsent(error) ? (this.#trouble ?? new Error('not connected to Redis')) : plain(error);
     }
   }
 
@@ -206,6 +206,11 @@ export class RedisConnection {
 function plain(error: unknown): Error {
   if (!(error instanceof Error)) return new Error(String(error));
   return Object.assign(new Error(error.message), { name: error.name });
+}
+
+/** Whether the client refused to send a command, in words about its own options, because it is not connected. */
+function isUnsent(error: unknown): boolean {
+  return error instanceof Error && error.message.includes('enableOfflineQueue');
 }
 
 /** Whether it is Redis itself that has refused. */

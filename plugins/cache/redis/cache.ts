@@ -65,6 +65,11 @@ export class RedisCache implements DescriptorCache {
   }
 
   /** Rejects while Redis does not answer or is full, although the cache does without it. */
+  /** Resolves when it is known whether Redis is there. */
+  get known(): Promise<void> {
+    return this.#redis.known;
+  }
+
   async check(): Promise<void> {
     await this.#redis.check();
     await this.#redis.ask((client) => this.#eras.read(client));
