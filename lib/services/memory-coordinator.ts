@@ -3,7 +3,7 @@ import type { AcquireOptions, Coordinator, Lease, Notes } from '../contracts/coo
 import { MemoryNotes } from './memory-notes.js';
 
 /** Somebody who waits for a name. */
-type Waiter = (lease: Lease) => void;
+type Waiter = (lease: Lease | undefined) => void;
 
 /** A lease of this process ends with its holder. */
 const NEVER = new AbortController().signal;
@@ -28,6 +28,11 @@ export class MemoryCoordinator implements Coordinator {
     return wait === 0 ? undefined : this.#turn(waiting, wait, signal);
   }
 
+  /** Whoever still waits has waited in vain. */
+  async close(): Promise<void> {
+    for (const waiting of this.#waiting.values()) for (const mine of waiting) mine(undefined);
+  }
+
   #turn(waiting: Set<Waiter>, wait: number, signal: AbortSignal | undefined): Promise<Lease | undefined> {
     return new Promise((resolve, reject) => {
       const leave = () => {
@@ -43,10 +48,7 @@ export class MemoryCoordinator implements Coordinator {
         leave();
         reject(signal?.reason);
       };
-      const timer = setTimeout(() => {
-        leave();
-        resolve(undefined);
-      }, wait);
+      const timer = setTimeout(() => mine(undefined), wait);
       signal?.addEventListener('abort', abort);
       waiting.add(mine);
     });

@@ -20,6 +20,7 @@ function sound(own: Partial<Coordinator> = {}, memory = new MemoryCoordinator())
   return {
     acquire: (name, options) => memory.acquire(name, options),
     notes: memory.notes,
+    close: () => memory.close(),
     ...own,
   };
 }
@@ -27,12 +28,11 @@ function sound(own: Partial<Coordinator> = {}, memory = new MemoryCoordinator())
 /** One whose leases are changed on their way out. */
 function leasing(change: (lease: Lease, options: AcquireOptions) => Lease | undefined): Coordinator {
   const memory = new MemoryCoordinator();
-  return sound({
-    acquire: async (name, options) => {
-      const lease = await memory.acquire(name, options);
-      return lease && change(lease, options);
-    },
-  });
+  const acquire: Coordinator['acquire'] = async (name, options) => {
+    const lease = await memory.acquire(name, options);
+    return lease && change(lease, options);
+  };
+  return sound({ acquire }, memory);
 }
 
 const lease = (token: number): Lease => ({
@@ -65,7 +65,7 @@ const FAULTS: readonly (readonly [promise: string, create: () => Coordinator])[]
     'acquire: names do not get in each other’s way',
     () => {
       const memory = new MemoryCoordinator();
-      return sound({ acquire: (name, options) => memory.acquire(name.toLowerCase(), options) });
+      return sound({ acquire: (name, options) => memory.acquire(name.toLowerCase(), options) }, memory);
     },
   ],
   [
@@ -103,14 +103,14 @@ const FAULTS: readonly (readonly [promise: string, create: () => Coordinator])[]
     'acquire: a signal ends the waiting with its reason, and whoever left is in nobody’s way',
     () => {
       const memory = new MemoryCoordinator();
-      return sound({ acquire: (name, options) => memory.acquire(name, deaf(options)) });
+      return sound({ acquire: (name, options) => memory.acquire(name, deaf(options)) }, memory);
     },
   ],
   [
     'acquire: a signal that is aborted already rejects with its reason, and takes nothing',
     () => {
       const memory = new MemoryCoordinator();
-      return sound({ acquire: (name, options) => memory.acquire(name, deaf(options)) });
+      return sound({ acquire: (name, options) => memory.acquire(name, deaf(options)) }, memory);
     },
   ],
   [
