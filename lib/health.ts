@@ -1,22 +1,22 @@
 // Whether a registry can serve: are its plugins up, and what do their backends say?
+import type { StorageDriver } from './contracts/index.js';
 import { isPlugin, type Lifecycle, type PluginSet, reportFailure } from './plugin/index.js';
+import { layerStore } from './services/index.js';
 
 export interface Health {
   /** Whether all is well. */
   readonly ok: boolean;
-  /** Whether requests are served, though what the registry can do without may be away: a cache, a coordination. */
+  /** Whether requests are served, though what the registry can do without may be away: a cache, a coordination, a layer handler. */
   readonly ready: boolean;
   /** `ok` or what is wrong, by the option that holds the plugin; those that can be asked. */
   readonly checks: Readonly<Record<string, string>>;
 }
 
-/** Without these a registry goes on from its store. */
-const DISPENSABLE: ReadonlySet<string> = new Set(['cache', 'coordination']);
-
 /** In milliseconds: a backend that takes longer to say that it is well is not. */
 const PATIENCE = 5_000;
 
-export async function healthOf(lifecycle: Lifecycle<PluginSet>): Promise<Health> {
+/** @param dispensable without these a registry goes on from its store. */
+export async function healthOf(lifecycle: Lifecycle<PluginSet>, dispensable: readonly string[]): Promise<Health> {
   const instances = lifecycle.current();
   if (instances === undefined) {
     const failure = lifecycle.failure();
@@ -28,25 +28,31 @@ export async function healthOf(lifecycle: Lifecycle<PluginSet>): Promise<Health>
   }
   const checks = await Promise.all(
     Object.entries(instances).map(
-      async ([name, instance]) => [name, await check(instance, lifecycle.plugins[name])] as const,
+      async ([name, instance]) =>
+        [name, await check(instance, lifecycle.plugins[name], argumentsOf(name, instances))] as const,
     ),
   );
   const asked = checks.filter((entry): entry is readonly [string, string] => entry[1] !== undefined);
   const away = asked.filter(([, answer]) => answer !== 'ok');
-  const ready = away.every(([name]) => DISPENSABLE.has(name));
+  const ready = away.every(([name]) => dispensable.includes(name));
   return { ok: away.length === 0, ready, checks: Object.fromEntries(asked) };
 }
 
+/** What a plugin is told besides the signal: a layer handler has to know what the driver can do. */
+function argumentsOf(name: string, { storage }: Readonly<Record<string, unknown>>): object {
+  return name === 'layer' ? layerStore(storage as StorageDriver) : {};
+}
+
 /** `undefined` where there is nothing to ask. */
-async function check(instance: unknown, plugin: PluginSet[string]): Promise<string | undefined> {
-  const { check: ask } = instance as { check?(options: { signal: AbortSignal }): Promise<void> };
+async function check(instance: unknown, plugin: PluginSet[string], given: object): Promise<string | undefined> {
+  const { check: ask } = instance as { check?(options: object): Promise<void> };
   if (typeof ask !== 'function') return undefined;
   const signal = AbortSignal.timeout(PATIENCE);
   const late = new Promise<never>((_, reject) => {
     signal.addEventListener('abort', () => reject(signal.reason), { once: true });
   });
   try {
-    await Promise.race([ask.call(instance, { signal }), late]);
+    await Promise.race([ask.call(instance, { ...given, signal }), late]);
     return 'ok';
   } catch (error) {
     return isPlugin(plugin) ? reportFailure(plugin, error).message : String(error);

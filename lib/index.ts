@@ -26,6 +26,8 @@ export {
   type PluginHost,
   pluginOf,
   redact,
+  repositoryGlob,
+  repositoryMatcher,
   type Started,
   type StartOptions,
   secret,

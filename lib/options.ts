@@ -1,9 +1,10 @@
 // The options of a registry: one schema, checked at once, every key explained.
-import { validateHeaderName, validateHeaderValue } from 'node:http';
 import { z } from 'zod';
 import type { Logger } from './contracts/index.js';
 import { OptionsError } from './errors.js';
-import { checkOptions, duration, pluginOf, secret, size } from './plugin/index.js';
+import { http, mirror } from './options/http.js';
+import { federation, offload, urls } from './options/layers.js';
+import { checkOptions, duration, pluginOf, size } from './plugin/index.js';
 
 const LOG_METHODS = ['debug', 'info', 'warn', 'error', 'child'] as const;
 
@@ -15,54 +16,11 @@ function isLogger(value: unknown): value is Logger {
   );
 }
 
-/** Node throws for what cannot be sent; here that is found at start-up. */
-function areHeaders(headers: Readonly<Record<string, string>>): boolean {
-  try {
-    for (const [name, value] of Object.entries(headers)) {
-      validateHeaderName(name);
-      validateHeaderValue(name, value);
-    }
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 const prefix = z
   .string()
   .regex(/^(?:\/(?!\.{1,2}(?:\/|$))[\w.~-]+)*\/?$/, 'must be a path such as "/portal"')
   .refine((path) => !/\/v2\/?$/.test(path), 'is what precedes "/v2": leave that off')
   .transform((path) => path.replace(/\/$/, ''));
-
-const address = z.url({ protocol: /^https?$/, error: 'must be an http or https URL' });
-
-const mirror = z.strictObject({
-  /** The API's root of the mirror: `https://mirror.example/v2/`. */
-  root: address,
-  /** Whether the mirror has manifests, not only blobs. */
-  manifests: z.boolean().default(true),
-});
-
-const http = z.strictObject({
-  /**
-   * The registry's address as clients know it, when it cannot be told from the request:
-   * `https://registry.example`, with a path where a proxy in front takes one off.
-   */
-  host: address.optional(),
-  /** Answer `Location` and `Link` without scheme and host. Default: false. */
-  relativeUrls: z.boolean().default(false),
-  /**
-   * Signs the state of an upload that travels in its `Location`. The same on every host that serves
-   * this registry. Default: random, so that uploads under way end with the process.
-   */
-  secret: secret(z.string().min(1)).optional(),
-  /** Headers to put on every answer. */
-  headers: z.record(z.string(), z.string()).refine(areHeaders, 'must be names and values of HTTP headers').default({}),
-  /** A larger manifest is answered 413. At least 4 MiB keeps to the specification. Default: 4 MiB. */
-  maxManifestBytes: size({ min: 1 }).default(4 * 1024 * 1024),
-  /** For how long a client may send nothing in the middle of a body before it is answered 408. Default: 60 s. */
-  bodyTimeout: duration({ min: 1 }).default(60_000),
-});
 
 const failedLogins = z.strictObject({
   /** Whether failed logins with a password are counted, by name and address, in this process. Default: true. */
@@ -106,6 +64,13 @@ const fields = z.strictObject({
   coordination: pluginOf('coordination').optional(),
   /** Sends clients elsewhere for the bytes of a blob. Default: the registry streams them. */
   layer: pluginOf('layer').optional(),
+  /** When `layer` is asked, and what becomes of its failures. */
+  offload: offload.prefault({}),
+  /**
+   * Sites that have layers which are not here. A manifest may be pushed without them, and whoever asks for them is
+   * redirected. The first site that serves a layer is taken, before the URLs that a manifest itself names.
+   */
+  federation,
   /** Manifest formats besides OCI images and indexes, Docker schema 2 images and Docker lists. */
   formats: z.array(pluginOf('format')).default([]),
   delete: z
@@ -148,6 +113,8 @@ const fields = z.strictObject({
         .strictObject({
           /** Whether a manifest is refused when a blob or manifest that it refers to is not in its repository. Default: true. */
           references: z.boolean().default(true),
+          /** Which URLs a manifest may name as the place of a layer: by the rest it is refused. */
+          urls: urls.prefault({}),
         })
         .prefault({}),
     })

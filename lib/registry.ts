@@ -3,11 +3,12 @@ import type { Middleware } from 'koa';
 import { pino } from 'pino';
 import type { Logger } from './contracts/index.js';
 import { RegistryError } from './errors.js';
+import { federatedSites } from './federation.js';
 import { type Health, healthOf } from './health.js';
 import { createMiddleware, type HttpSettings, Running } from './http/index.js';
 import { type RegistryOptions, type ResolvedOptions, resolveOptions } from './options.js';
 import { Lifecycle } from './plugin/index.js';
-import { createServices, type Services } from './services/index.js';
+import { createServices, type Services, sparedClients } from './services/index.js';
 import { requiringNotes, warnOfSeveralHosts } from './several-hosts.js';
 
 /** How long closing waits for requests that are under way, in milliseconds. */
@@ -102,6 +103,13 @@ class Backend {
     await this.services();
   }
 
+  health(): Promise<Health> {
+    // Whoever sends requests only to what is healthy would otherwise wait for the first one for ever.
+    this.lifecycle.start();
+    const dispensable = this.#options.offload.onFailure === 'stream' ? ['layer'] : [];
+    return healthOf(this.lifecycle, ['cache', 'coordination', ...dispensable]);
+  }
+
   counters(): Counters {
     return { uploadBytesReread: this.#services?.uploads.bytesReread ?? 0 };
   }
@@ -118,10 +126,14 @@ class Backend {
   }
 
   #serve(instances: NonNullable<ReturnType<Lifecycle<Plugins>['current']>>): Services {
-    const { validation, failedLogins, uploads, http } = this.#options;
+    const { validation, failedLogins, uploads, http, federation } = this.#options;
+    const { spare, ...offload } = this.#options.offload;
     const services = createServices({
       ...instances,
       requireReferences: validation.manifests.references,
+      offload: { ...offload, isSpared: sparedClients(spare) },
+      foreignUrls: validation.manifests.urls,
+      federation: federatedSites(federation),
       uploadState: {
         secret: http.secret,
         noted: uploads.state === 'coordination' ? { ttl: uploads.purge.age } : undefined,
@@ -131,6 +143,7 @@ class Backend {
       log: this.#log,
     });
     services.uploadPurge?.start();
+    void services.offload?.check();
     return services;
   }
 
@@ -187,11 +200,7 @@ export function registry(options: RegistryOptions): Registry {
   return Object.defineProperties(middleware, {
     ready: { value: () => whileAwake(backend.ready()) },
     health: {
-      value: () => {
-        // Whoever sends requests only to what is healthy would otherwise wait for the first one for ever.
-        backend.lifecycle.start();
-        return healthOf(backend.lifecycle);
-      },
+      value: () => backend.health(),
     },
     close: { value: () => backend.close() },
     counters: { value: () => backend.counters() },

@@ -1,4 +1,4 @@
-// The contract of a storage driver: eight methods and five capabilities. `koa-registry/conformance`
+// The contract of a storage driver: eight methods and six capabilities. `koa-registry/conformance`
 // publishes `storageDriverSuite`, which checks every one of them.
 import type { Readable } from 'node:stream';
 
@@ -145,6 +145,12 @@ export interface StorageDriver {
    * this one object cannot be had so.
    */
   url?(key: string, options: UrlOptions): Promise<string | undefined>;
+
+  /**
+   * Capability: where the object at a key is in the backend, whether or not there is one: its whole name in a bucket,
+   * root directory included and without a slash before it, or the absolute path of its file. Without I/O.
+   */
+  path?(key: string): string;
 
   /** Capability: every object below a prefix, its whole key, in any order, faster than `list` on every prefix. */
   walk?(key: string, options?: CallOptions): AsyncIterable<string>;

@@ -128,6 +128,10 @@ class ObjectStorageDriver implements StorageDriver {
     if (more) await this.#removeBelow(this.#names.below(key));
   }
 
+  path(key: string): string {
+    return this.#names.object(key);
+  }
+
   async *walk(key: string, options?: CallOptions): AsyncGenerator<string, void, undefined> {
     for await (const name of walkBelow(this.#bucket, this.#names.below(key), options)) yield this.#names.key(name);
   }

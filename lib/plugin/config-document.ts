@@ -2,13 +2,14 @@
 // sections of the drivers are those of the plugins at hand.
 import { z } from 'zod';
 import { goDuration } from './go-duration.js';
+import { middlewareSection } from './middleware-section.js';
 import {
   type AnyPluginFactory,
   bindSection,
+  delegatePlugin,
   exactlyOne,
   factoryOf,
   pluginSections,
-  redirectPlugin,
 } from './plugin-sections.js';
 import { REDIS_SECTION, type RedisSection, redisOptions, redisPath } from './redis-section.js';
 
@@ -25,6 +26,7 @@ const unsupported = z
 const flag = z.boolean().nullish();
 const text = z.string().nullish();
 const count = z.int().positive().nullish();
+const patterns = z.array(z.string()).nullish();
 
 function section<S extends z.ZodRawShape>(shape: S) {
   return z.strictObject(shape).nullish();
@@ -60,10 +62,9 @@ const HTTP = section({
 });
 
 const VALIDATION = section({
-  // Whether distribution looks at `manifests.urls`, which are not looked at here.
   enabled: flag,
   disabled: flag,
-  manifests: section({ references: flag, urls: unsupported, indexes: unsupported }),
+  manifests: section({ references: flag, urls: section({ allow: patterns, deny: patterns }), indexes: unsupported }),
 });
 
 /** What says where descriptors are kept; `layerInfo` is the older name. */
@@ -105,8 +106,8 @@ function redisSection(redis: AnyPluginFactory | undefined) {
 
 /** The section `storage`, with those of the plugins of that kind. */
 function storageSection(plugins: readonly AnyPluginFactory[], redis: AnyPluginFactory | undefined) {
-  const canRedirect = redirectPlugin(plugins) !== undefined;
-  const disable = flag.refine((disabled) => disabled !== false || canRedirect, 'needs the plugin layer/redirect');
+  const canRedirect = delegatePlugin(plugins) !== undefined;
+  const disable = flag.refine((disabled) => disabled !== false || canRedirect, 'needs the plugin layer/delegate');
   return z
     .strictObject({
       ...pluginSections(plugins, 'storage'),
@@ -138,7 +139,7 @@ export function configDocument(plugins: readonly AnyPluginFactory[]) {
     proxy: unsupported,
     // Checked wherever it stands, and without effect unless the cache is to be there: it only says where a Redis is.
     redis: redisSection(redis),
-    middleware: unsupported,
+    middleware: middlewareSection(plugins),
     policy: unsupported,
     compatibility: unsupported,
   });

@@ -6,8 +6,9 @@ import { isPlainObject } from './clone-options.js';
 import { type AnyPluginFactory, cachesInRedis, configDocument } from './config-document.js';
 import type { Plugin } from './define-plugin.js';
 import { matchKeys } from './match-keys.js';
+import { middlewarePlugin } from './middleware-section.js';
 import { Outline } from './outline.js';
-import { pluginsIn, redirectPlugin } from './plugin-sections.js';
+import { delegatePlugin, pluginsIn } from './plugin-sections.js';
 
 /** What a configuration file can say: a part of the options of `registry()`, to be spread into the rest. */
 export interface ConfiguredOptions {
@@ -22,7 +23,7 @@ export interface ConfiguredOptions {
   readonly http?: ConfiguredHttp | undefined;
   readonly tags?: { readonly maxEntries?: number | undefined } | undefined;
   readonly catalog?: { readonly maxEntries?: number | undefined } | undefined;
-  readonly validation?: { readonly manifests?: { readonly references?: boolean | undefined } | undefined } | undefined;
+  readonly validation?: { readonly manifests?: ConfiguredManifests | undefined } | undefined;
 }
 
 /** Durations are milliseconds. */
@@ -31,6 +32,11 @@ interface ConfiguredPurge {
   readonly age?: number | undefined;
   readonly interval?: number | undefined;
   readonly dryRun?: boolean | undefined;
+}
+
+interface ConfiguredManifests {
+  readonly references?: boolean | undefined;
+  readonly urls?: { readonly allow?: string[] | undefined; readonly deny?: string[] | undefined } | undefined;
 }
 
 interface ConfiguredHttp {
@@ -53,8 +59,9 @@ interface ConfiguredHttp {
  * HTTP/2, debug server and drain time-out. So are settings whose effect the registry has anyway
  * (`storage.cache` in memory, `storage.tag.concurrencylimit`, the pool of `redis`).
  *
- * A blob is redirected to the backend, unless `storage.redirect.disable` forbids it, where a plugin
- * `layer/redirect` is among those handed over. Descriptors are kept in the Redis of the section `redis`
+ * A blob is redirected as `middleware.storage` says (`cloudfront`, `redirect`, `rewrite`: layer plugins of these names),
+ * or else to the backend where a plugin `layer/delegate` is among those handed over, unless
+ * `storage.redirect.disable` forbids both. Descriptors are kept in the Redis of the section `redis`
  * where `storage.cache` says so, which needs a plugin `cache/redis`. Coordination is not switched on by a
  * document: distribution has none.
  *
@@ -74,7 +81,10 @@ export function fromConfig(document: unknown, plugins: readonly AnyPluginFactory
     storage,
     cache,
     auth,
-    layer: value.storage.redirect?.disable === true ? undefined : redirectPlugin(plugins),
+    layer:
+      value.storage.redirect?.disable === true
+        ? undefined
+        : (middlewarePlugin(value.middleware) ?? delegatePlugin(plugins)),
     prefix: http?.prefix ?? undefined,
     readOnly: value.storage.maintenance?.readOnly?.enabled ?? undefined,
     delete: { enabled: value.storage.delete?.enabled ?? undefined },
@@ -87,7 +97,7 @@ export function fromConfig(document: unknown, plugins: readonly AnyPluginFactory
     },
     tags: { maxEntries: tags?.maxTags ?? undefined },
     catalog: { maxEntries: catalog?.maxEntries ?? undefined },
-    validation: { manifests: { references: validation?.manifests?.references ?? undefined } },
+    validation: { manifests: configuredManifests(validation) },
   });
 }
 
@@ -99,6 +109,26 @@ function configuredPurge(written: Written<ConfiguredPurge> | null | undefined): 
     age: written?.age ?? undefined,
     interval: written?.interval ?? undefined,
     dryRun: written?.dryRun ?? undefined,
+  };
+}
+
+interface WrittenValidation {
+  readonly disabled?: boolean | null | undefined;
+  readonly manifests?:
+    | (Written<Omit<ConfiguredManifests, 'urls'>> & {
+        readonly urls?: Written<NonNullable<ConfiguredManifests['urls']>> | null | undefined;
+      })
+    | null
+    | undefined;
+}
+
+/** Of lists that are switched off distribution takes no notice. */
+function configuredManifests(written: WrittenValidation | null | undefined): ConfiguredManifests {
+  const { references, urls } = written?.manifests ?? {};
+  const lists = written?.disabled === true ? undefined : urls;
+  return {
+    references: references ?? undefined,
+    urls: { allow: lists?.allow ?? undefined, deny: lists?.deny ?? undefined },
   };
 }
 

@@ -87,6 +87,15 @@ async function* iterate<T>(key: string, signal: AbortSignal | undefined, method:
   }
 }
 
+function guardedPath(key: string, method: () => string): string {
+  checkKey(key);
+  try {
+    return method();
+  } catch (error) {
+    throw failure(error, key, undefined);
+  }
+}
+
 /**
  * Makes the stream fail with the contract's errors, and end with the signal. A premature close is
  * the doing of whoever reads (`pipeline` destroys its source so), not of the backend.
@@ -107,8 +116,8 @@ function guardStream(stream: Readable, key: string, signal: AbortSignal | undefi
 }
 
 /** The optional methods, only those that the driver has: each is a capability. */
-function guardCapabilities(driver: StorageDriver): Pick<StorageDriver, 'url' | 'walk' | 'purge' | 'check' | 'close'> {
-  const { url, walk, purge, check, close } = driver;
+function guardCapabilities(driver: StorageDriver): Partial<StorageDriver> {
+  const { url, path, walk, purge, check, close } = driver;
   const attempt = async (method: () => Promise<void>, signal?: AbortSignal): Promise<void> => {
     try {
       await method();
@@ -118,6 +127,7 @@ function guardCapabilities(driver: StorageDriver): Pick<StorageDriver, 'url' | '
   };
   return {
     ...(url && { url: (key, options) => call(key, undefined, () => url.call(driver, key, options)) }),
+    ...(path && { path: (key) => guardedPath(key, () => path.call(driver, key)) }),
     ...(walk && { walk: (key, options) => iterate(key, options?.signal, () => walk.call(driver, key, options)) }),
     ...(purge && { purge: (key, options) => call(key, options.signal, () => purge.call(driver, key, options)) }),
     ...(check && { check: (options) => attempt(() => check.call(driver, options), options?.signal) }),

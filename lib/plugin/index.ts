@@ -10,6 +10,7 @@ export * from './guard-storage.js';
 export * from './lifecycle.js';
 export { MissingPeerError, optionalPeer } from './optional-peer.js';
 export { pluginOf } from './plugin-schema.js';
+export { repositoryGlob, repositoryMatcher } from './repository-glob.js';
 export { redact, secret } from './secrets.js';
 export { type Started, type StartOptions, startPlugin } from './start-plugin.js';
 export { duration, size, type UnitBounds } from './units.js';

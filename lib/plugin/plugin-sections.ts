@@ -24,22 +24,31 @@ export function bindSection(
   { definition }: AnyPluginFactory,
   options: unknown,
   context: z.RefinementCtx,
-  writtenAt = (path: OptionPath) => [...path],
+  writtenAt: (path: OptionPath) => OptionPath = (path) => path,
 ): Plugin {
   const plugin = bindPlugin(definition, options);
   for (const { at, message } of inspectOptions(definition.options, plugin.options).problems ?? []) {
-    context.addIssue({ code: 'custom', path: writtenAt(at), message });
+    context.addIssue({ code: 'custom', path: [...writtenAt(at)], message });
   }
   return plugin;
 }
 
-/** The section of a plugin's options; its output is the plugin. */
-function pluginSection(factory: AnyPluginFactory) {
+/** As {@link bindSection}, of options as distribution writes them. */
+export function boundSection(
+  factory: AnyPluginFactory,
+  written: unknown,
+  context: z.RefinementCtx,
+  writtenAt?: (path: OptionPath) => OptionPath,
+): Plugin {
   const { definition } = factory;
   const outline = Outline.of(definition.options);
   const ignored = new Set(definition.ignores?.map(bareKey));
-  const build = (written: unknown, context: z.RefinementCtx): Plugin =>
-    bindSection(factory, withoutIgnored(ignored, outline, matchKeys(outline, written ?? {})), context);
+  return bindSection(factory, withoutIgnored(ignored, outline, matchKeys(outline, written ?? {})), context, writtenAt);
+}
+
+/** The section of a plugin's options; its output is the plugin. */
+function pluginSection(factory: AnyPluginFactory) {
+  const build = (written: unknown, context: z.RefinementCtx): Plugin => boundSection(factory, written, context);
   return z.unknown().transform(build).optional();
 }
 
@@ -85,7 +94,7 @@ export function factoryOf(
 }
 
 /** The plugin that redirects blobs to the backend, where it is at hand. */
-export function redirectPlugin(plugins: readonly AnyPluginFactory[]): Plugin<'layer'> | undefined {
-  const factory = factoryOf(plugins, 'layer', 'redirect');
+export function delegatePlugin(plugins: readonly AnyPluginFactory[]): Plugin<'layer'> | undefined {
+  const factory = factoryOf(plugins, 'layer', 'delegate');
   return factory && pluginsIn([bindPlugin(factory.definition)], 'layer')[0];
 }

@@ -14,6 +14,8 @@ import { Catalog } from './catalog.js';
 import { Contents } from './contents.js';
 import { Descriptors } from './descriptors.js';
 import { type FailedLoginLimits, FailedLogins } from './failed-logins.js';
+import { type FederatedSite, ForeignLayers } from './foreign-layers.js';
+import type { ForeignUrlRules } from './foreign-urls.js';
 import { Formats } from './formats.js';
 import { Leases } from './leases.js';
 import { ManifestReader } from './manifest-reader.js';
@@ -21,6 +23,7 @@ import { ManifestStore } from './manifest-store.js';
 import { MemoryCoordinator } from './memory-coordinator.js';
 import { MemoryDescriptorCache } from './memory-descriptor-cache.js';
 import { MemoryNotes } from './memory-notes.js';
+import { Offload, type OffloadSettings } from './offload.js';
 import { Referrers } from './referrers.js';
 import { TagStore } from './tag-store.js';
 import { UploadPurge, type UploadPurgeParts } from './upload-purge.js';
@@ -35,6 +38,12 @@ export interface ServiceParts {
   readonly cache?: DescriptorCache | undefined;
   readonly auth?: AuthHandler | undefined;
   readonly layer?: LayerHandler | undefined;
+  /** When the layer handler is asked, and what becomes of its failures. Default: always, and the registry streams. */
+  readonly offload?: OffloadSettings | undefined;
+  /** Which URLs a manifest may name. Default: those of public hosts. */
+  readonly foreignUrls?: ForeignUrlRules | undefined;
+  /** Sites that have layers which are not here. */
+  readonly federation?: readonly FederatedSite[] | undefined;
   readonly formats?: readonly ManifestFormat[] | undefined;
   readonly coordination?: Coordinator | undefined;
   readonly requireReferences?: boolean;
@@ -57,10 +66,11 @@ export interface UploadStateSettings {
 }
 
 export interface Services {
-  readonly storage: StorageDriver;
   readonly auth: AuthHandler | undefined;
   readonly failedLogins: FailedLogins | undefined;
-  readonly layer: LayerHandler | undefined;
+  /** Left out where the registry streams all blobs. */
+  readonly offload: Offload | undefined;
+  readonly foreign: ForeignLayers;
   readonly blobs: BlobStore;
   readonly uploads: UploadStore;
   readonly uploadStates: UploadStates;
@@ -70,6 +80,8 @@ export interface Services {
   readonly referrers: Referrers;
   readonly catalog: Catalog;
 }
+
+const ALWAYS: OffloadSettings = { minSize: 0, head: true, isSpared: () => false, onFailure: 'stream' };
 
 export function createServices(parts: ServiceParts): Services {
   const { storage, auth, layer, log, clock = Date.now, requireReferences = true } = parts;
@@ -83,7 +95,9 @@ export function createServices(parts: ServiceParts): Services {
   const tags = new TagStore(storage, leases, visibility);
   const reader = new ManifestReader({ storage, descriptors, formats, visibility });
   const referrers = new Referrers(storage, reader, tags);
-  const manifests = new ManifestStore({ formats, reader, blobs, tags, referrers, requireReferences });
+  const { foreignUrls: urls = { deny: [] }, federation: sites = [] } = parts;
+  const foreign = new ForeignLayers({ storage, reader, visibility, urls, sites });
+  const manifests = new ManifestStore({ formats, reader, blobs, tags, referrers, foreign, requireReferences });
   const { uploadState: { secret, noted } = {} } = parts;
   const codec = new UploadStateCodec(secret ?? randomBytes(32).toString('hex'));
   const uploadStates = noted ? new NotedStates(notes, noted.ttl, log) : new LocationStates(codec, log);
@@ -92,11 +106,12 @@ export function createServices(parts: ServiceParts): Services {
   const uploadPurge = parts.uploadPurge && new UploadPurge({ storage, leases, log, clock, ...parts.uploadPurge });
   const failedLogins = parts.failedLogins && new FailedLogins(parts.failedLogins, clock);
   const catalog = new Catalog(storage);
+  const offload = layer && new Offload({ handler: layer, storage, log, clock, ...(parts.offload ?? ALWAYS) });
   return {
-    storage,
     auth,
     failedLogins,
-    layer,
+    offload,
+    foreign,
     blobs,
     uploads,
     uploadStates,
@@ -110,5 +125,8 @@ export function createServices(parts: ServiceParts): Services {
 
 export type { Chunk } from './chunk.js';
 export type { Login } from './failed-logins.js';
+export type { FederatedSite } from './foreign-layers.js';
+export { layerStore } from './offload.js';
+export { isWithin, networks, sparedClients } from './spared-clients.js';
 export type { SessionReference } from './upload-session.js';
 export type { UploadState } from './upload-state.js';

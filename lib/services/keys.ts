@@ -10,10 +10,11 @@
 //       _manifests/tags/<tag>/index/<alg>/<hex>/link                       what it ever named
 //       _uploads/<uuid>/{data,startedat}                                   an upload session
 //       _referrers/<alg>/<hex>/<alg>-<hex>                                 ours: a referrer's descriptor by subject
+//       _foreign/<alg>/<hex>/<alg>-<hex>                                   ours: a manifest by a blob that is elsewhere
 //     _purge/uploads                                                       ours: when the last purge of uploads ended
 //
 // A link's content is the digest it leads to. distribution ignores folders whose names it does not
-// know below `_`, so `_referrers` does not disturb it; nor does `_purge`, beside the folders that it looks at.
+// know below `_`, so `_referrers` and `_foreign` do not disturb it; nor does `_purge`, beside the folders that it looks at.
 import { type Digest, digestAlgorithm, digestHex } from '../model/digest.js';
 import type { Tag } from '../model/reference.js';
 import type { RepositoryName } from '../model/repository-name.js';
@@ -107,11 +108,24 @@ export function referrersKey(name: RepositoryName, subject: Digest): string {
   return `${allReferrersKey(name)}/${path(subject)}`;
 }
 
-/** The name of a referrer below {@link referrersKey}; names are in the order of the digests. */
-export function referrerName(referrer: Digest): string {
-  return referrer.replace(':', '-');
+/** A digest as one component of a key, such as a referrer below {@link referrersKey}; in the order of the digests. */
+export function digestName(digest: Digest): string {
+  return digest.replace(':', '-');
 }
 
 export function referrerKey(name: RepositoryName, subject: Digest, referrer: Digest): string {
-  return `${referrersKey(name, subject)}/${referrerName(referrer)}`;
+  return `${referrersKey(name, subject)}/${digestName(referrer)}`;
+}
+
+export function allForeignKey(name: RepositoryName): string {
+  return `${REPOSITORIES}/${name}/_foreign`;
+}
+
+/** The folder of the manifests that say where a blob may be had that is not here. */
+export function foreignKey(name: RepositoryName, blob: Digest): string {
+  return `${allForeignKey(name)}/${path(blob)}`;
+}
+
+export function foreignLinkKey(name: RepositoryName, blob: Digest, manifest: Digest): string {
+  return `${foreignKey(name, blob)}/${digestName(manifest)}`;
 }

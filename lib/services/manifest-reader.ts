@@ -3,13 +3,14 @@ import { LRUCache } from 'lru-cache';
 import type { StorageDriver } from '../contracts/storage.js';
 import { RegistryError } from '../errors.js';
 import type { Descriptor } from '../model/descriptor.js';
-import type { Digest } from '../model/digest.js';
+import { DIGEST_ALGORITHMS, type Digest, isDigest } from '../model/digest.js';
 import type { Manifest } from '../model/manifest.js';
 import type { RepositoryName } from '../model/repository-name.js';
 import type { Descriptors } from './descriptors.js';
 import type { Formats } from './formats.js';
-import { blobKey, revisionKey, revisionLinkKey } from './keys.js';
+import { blobKey, revisionKey, revisionLinkKey, revisionsKey } from './keys.js';
 import { orAbsent, readLink, removeIfPresent, writeLink } from './links.js';
+import { childrenOf } from './listing.js';
 import type { Visibility } from './visibility.js';
 
 /** In bytes, of all manifests that are kept parsed. */
@@ -56,6 +57,17 @@ export class ManifestReader {
     const known = this.#descriptors.get(`manifests:${repository}`, digest);
     const descriptor = (known instanceof Promise ? await known : known) ?? (await this.#look(repository, digest));
     return descriptor && this.#load(descriptor.digest);
+  }
+
+  /** All manifests of the repository that somebody here can read, in no order. */
+  async *all(repository: RepositoryName): AsyncGenerator<StoredManifest, void, void> {
+    for (const algorithm of Object.keys(DIGEST_ALGORITHMS)) {
+      for await (const { name } of childrenOf(this.#storage, `${revisionsKey(repository)}/${algorithm}`)) {
+        const digest = `${algorithm}:${name}`;
+        const stored = isDigest(digest) ? await this.read(repository, digest) : undefined;
+        if (stored !== undefined) yield stored;
+      }
+    }
   }
 
   /** Whether the manifest is in the repository, as far as is known; its content is not read. */

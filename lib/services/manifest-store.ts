@@ -2,11 +2,11 @@
 import { type ErrorEntry, errorEntry, RegistryError } from '../errors.js';
 import { type Digest, digestAlgorithm, digestOf } from '../model/digest.js';
 import type { Manifest } from '../model/manifest.js';
-import { isNonDistributable } from '../model/media-types.js';
 import { isDigestReference, type Reference, type Tag } from '../model/reference.js';
 import type { RepositoryName } from '../model/repository-name.js';
 import type { BlobStore } from './blob-store.js';
 import { mapBounded } from './bounded.js';
+import type { ForeignLayers } from './foreign-layers.js';
 import type { Formats } from './formats.js';
 import type { ManifestReader, StoredManifest } from './manifest-reader.js';
 import type { Referrers } from './referrers.js';
@@ -24,6 +24,7 @@ export interface ManifestStoreParts {
   readonly blobs: BlobStore;
   readonly tags: TagStore;
   readonly referrers: Referrers;
+  readonly foreign: ForeignLayers;
   /** Whether what a manifest refers to must be in the repository. */
   readonly requireReferences: boolean;
 }
@@ -56,24 +57,26 @@ export class ManifestStore {
   }
 
   /**
-   * Stores a manifest: content, link, referrers, tags, in this order, so that nothing visible is ever
+   * Stores a manifest: content, link, referrers, layers that are elsewhere, tags, in this order, so that nothing visible is ever
    * incomplete.
    *
-   * @throws RegistryError `MANIFEST_INVALID`; `DIGEST_INVALID` when the bytes are not those that a
+   * @throws RegistryError `MANIFEST_INVALID`, also for URLs that are not allowed; `DIGEST_INVALID` when the bytes are not those that a
    *   digest reference names; `MANIFEST_BLOB_UNKNOWN`, one for each missing blob or manifest.
    */
   async put({ repository, reference, bytes, mediaType, tags }: ManifestPush): Promise<StoredManifest> {
-    const { formats, reader, referrers } = this.#parts;
+    const { formats, reader, referrers, foreign } = this.#parts;
     const named = isDigestReference(reference) ? reference : undefined;
     const digest = digestOf(bytes, named && digestAlgorithm(named));
     if (named !== undefined && named !== digest)
       throw new RegistryError('DIGEST_INVALID', { digest: named, actual: digest });
     const manifest = formats.parse(bytes, mediaType);
+    foreign.assertAllowed(manifest);
     if (this.#parts.requireReferences) await this.#verifyReferences(repository, manifest);
 
     const stored = { digest, bytes, manifest };
     await reader.write(repository, stored);
     await referrers.add(repository, stored);
+    await foreign.add(repository, stored);
     for (const tag of isDigestReference(reference) ? tags : [reference, ...tags]) {
       await this.#parts.tags.set(repository, tag, digest);
     }
@@ -81,8 +84,9 @@ export class ManifestStore {
   }
 
   async #verifyReferences(repository: RepositoryName, manifest: Manifest): Promise<void> {
-    const { blobs, reader } = this.#parts;
-    const needed = manifest.blobs.filter(({ mediaType }) => !isNonDistributable(mediaType)).map(({ digest }) => digest);
+    const { blobs, reader, foreign } = this.#parts;
+    const demanded = manifest.blobs.filter((blob) => !foreign.mayBeAbsent(repository, blob));
+    const needed = demanded.map(({ digest }) => digest);
     const children = manifest.manifests.map(({ digest }) => digest);
     const isBlob = async (digest: Digest) => (await blobs.confirm(repository, digest)) !== undefined;
     // A build cache is an index whose children are layers.
@@ -107,12 +111,15 @@ export class ManifestStore {
   }
 
   async #deleteRevision(repository: RepositoryName, digest: Digest): Promise<boolean> {
-    const { reader, tags, referrers } = this.#parts;
+    const { reader, tags, referrers, foreign } = this.#parts;
     if (!(await reader.isLinked(repository, digest))) return false;
     const stored = await reader.read(repository, digest);
     await tags.deleteAllOf(repository, digest);
     if (stored !== undefined) await referrers.remove(repository, stored);
-    return reader.remove(repository, digest);
+    const removed = await reader.remove(repository, digest);
+    // Last, as an entry of a manifest that is gone says nothing, and one that is missing says something wrong.
+    if (stored !== undefined) await foreign.remove(repository, stored);
+    return removed;
   }
 }
 

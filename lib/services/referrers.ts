@@ -7,7 +7,7 @@ import { DIGEST_ALGORITHMS, type Digest, isDigest } from '../model/digest.js';
 import { referrersTag } from '../model/reference.js';
 import type { RepositoryName } from '../model/repository-name.js';
 import { mapBounded } from './bounded.js';
-import { allReferrersKey, referrerKey, referrerName, referrersKey, revisionsKey } from './keys.js';
+import { allReferrersKey, digestName, referrerKey, referrersKey } from './keys.js';
 import { orAbsent, removeIfPresent } from './links.js';
 import { childrenOf } from './listing.js';
 import type { ManifestReader, StoredManifest } from './manifest-reader.js';
@@ -107,7 +107,7 @@ export class Referrers {
         ? { descriptor, size: bytes.length }
         : undefined;
     };
-    const options = after === undefined ? {} : { after: referrerName(after) };
+    const options = after === undefined ? {} : { after: digestName(after) };
     yield* inBatches(namesOf(childrenOf(this.#storage, key, options)), read);
   }
 
@@ -138,14 +138,12 @@ export class Referrers {
    */
   async rebuild(repository: RepositoryName): Promise<number> {
     let entered = 0;
+    for await (const stored of this.#manifests.all(repository)) {
+      if (stored.manifest.subject === undefined) continue;
+      await this.add(repository, stored);
+      entered += 1;
+    }
     for (const algorithm of Object.keys(DIGEST_ALGORITHMS)) {
-      for await (const name of namesOf(childrenOf(this.#storage, `${revisionsKey(repository)}/${algorithm}`))) {
-        const digest = `${algorithm}:${name}`;
-        const stored = isDigest(digest) ? await this.#manifests.read(repository, digest) : undefined;
-        if (stored?.manifest.subject === undefined) continue;
-        await this.add(repository, stored);
-        entered += 1;
-      }
       for await (const name of namesOf(childrenOf(this.#storage, `${allReferrersKey(repository)}/${algorithm}`))) {
         const subject = `${algorithm}:${name}`;
         if (isDigest(subject)) await this.#removeStale(repository, subject);

@@ -1,30 +1,18 @@
 // `auth/rules`: who may do what on which repositories, on top of a handler that knows who the caller is.
 import type { AccessRequest, Actor, AuthHandler, Grant, Scope } from 'koa-registry';
-import { Challenge, definePlugin, grantIf, parseCredentials, pluginOf, RegistryError } from 'koa-registry';
-import picomatch from 'picomatch';
+import {
+  Challenge,
+  definePlugin,
+  grantIf,
+  parseCredentials,
+  pluginOf,
+  RegistryError,
+  repositoryGlob,
+  repositoryMatcher,
+} from 'koa-registry';
 import { z } from 'zod';
 
 const ACTIONS = ['pull', 'push', 'delete'] as const;
-
-/**
- * A component of a glob. Of what picomatch knows only `*`, `?` and a whole `**`: negation, braces,
- * brackets and extglobs surprise, and nobody wants to be surprised by who may push.
- */
-const COMPONENT = /^(?:\*\*|(?![._-])(?:[a-z\d._?-]|\*(?!\*))+)$/;
-
-/** With each, the time that the worst name takes to match is multiplied by its length. */
-const MOST_STARS = 3;
-
-const glob = z
-  .string()
-  .refine(
-    (text) => text.split('/').every((component) => COMPONENT.test(component)),
-    'must be a repository name, in which "*" and "?" stand for parts of a component and "**" for whole ones',
-  )
-  .refine(
-    (text) => (text.match(/\*+/g) ?? []).length <= MOST_STARS,
-    `must not have more than ${MOST_STARS} "*" or "**"`,
-  );
 
 const names = z.array(z.string().min(1)).default([]);
 
@@ -42,7 +30,7 @@ const rule = z
      * Where the actions are allowed: `*` and `?` stay within a component, `**` goes across. `team/**`
      * is all below `team`, and not `team` itself. Default: everywhere.
      */
-    repositories: z.array(glob).min(1).optional(),
+    repositories: z.array(repositoryGlob()).min(1).optional(),
     /** What is allowed; `*` is all three. A push needs `pull` too. */
     actions: z.array(z.enum([...ACTIONS, '*'])).default([]),
     /** Whether the list of all repositories is allowed. Default: false. */
@@ -77,8 +65,7 @@ function compile(written: z.output<typeof rule>): Rule {
   const { anonymous, authenticated, catalog } = written;
   const [users, groups] = [new Set(written.users), new Set(written.groups)];
   const actions = new Set<string>(written.actions.includes('*') ? ACTIONS : written.actions);
-  // Without `strictSlashes` `team/**` would match `team` too.
-  const matches = picomatch([...(written.repositories ?? ['**'])], { strictSlashes: true });
+  const matches = repositoryMatcher(written.repositories ?? ['**']);
   return {
     isFor(actor) {
       if (anonymous || actor === undefined) return anonymous;

@@ -150,6 +150,10 @@ class FilesystemDriver implements StorageDriver {
     }
   }
 
+  path(key: string): string {
+    return this.#path(key);
+  }
+
   /** Writes a file and removes it again. */
   async check(): Promise<void> {
     try {

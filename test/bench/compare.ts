@@ -69,9 +69,14 @@ export async function compare<V extends Server, S extends Stage>(
 }
 
 async function measure<V extends Server, S extends Stage>(row: Row<V, S>, server: V, stage: S): Promise<CostedSample> {
-  const before = await cpuSeconds(server.pid);
+  const before = await secondsOf(server);
   const sample = await row.measure(server, { ...stage, signal: limited(stage.signal, MEASUREMENT_LIMIT_MS) });
-  return { ...sample, serverSeconds: (await cpuSeconds(server.pid)) - before };
+  return { ...sample, serverSeconds: (await secondsOf(server)) - before };
+}
+
+/** CPU time so far of a server, and of what it stands in front of. */
+async function secondsOf({ pid, upstream }: Server): Promise<number> {
+  return (await cpuSeconds(pid)) + (upstream === undefined ? 0 : await secondsOf(upstream));
 }
 
 function outcomeOf(server: Server, { unit }: Pick<Row, 'unit'>, samples: readonly CostedSample[]): Outcome {

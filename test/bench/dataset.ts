@@ -16,15 +16,17 @@ export const LARGE_BYTES = 256 * MIB;
 
 export const REPOSITORY = 'bench/image';
 const IMAGE_TYPE = 'application/vnd.oci.image.manifest.v1+json';
-const SMALL_LAYERS = 6;
+const SMALL_LAYERS = 5;
 const TAGS = 10_000;
 
-/** The image, its manifest and two of its layers. */
+/** The image, its manifest and three of its layers. */
 export interface Image {
   readonly repository: string;
   readonly manifest: Blob;
   /** 1 KiB. */
   readonly small: Blob;
+  /** 1 MiB. */
+  readonly middle: Blob;
   /** 256 MiB. */
   readonly large: Blob;
 }
@@ -54,8 +56,9 @@ async function pushImage(origin: URL, largeBlobs: RandomBlobs, signal: AbortSign
   );
   const smallBlobs = new RandomBlobs(KIB);
   const small = smallBlobs.next();
+  const middle = new RandomBlobs(MIB).next();
   const large = largeBlobs.next();
-  const layers = [small, large, ...Array.from({ length: SMALL_LAYERS - 1 }, () => smallBlobs.next())];
+  const layers = [small, middle, large, ...Array.from({ length: SMALL_LAYERS - 1 }, () => smallBlobs.next())];
   const manifest = manifestOf(config, layers);
   const connection = await Connection.open(origin, signal);
   try {
@@ -66,7 +69,7 @@ async function pushImage(origin: URL, largeBlobs: RandomBlobs, signal: AbortSign
   } finally {
     connection.close();
   }
-  return { repository: REPOSITORY, manifest, small, large };
+  return { repository: REPOSITORY, manifest, small, middle, large };
 }
 
 function manifestOf(config: Blob, layers: readonly Blob[]): Blob {

@@ -1,12 +1,12 @@
 // `npm run bench`: koa-registry's standalone example and docker-registry side by side, then itself with
-// logins and without, then on object stores beside their SDKs. A missed target is a line in the table and
-// not an error; the exit code says only whether the bench could run.
+// logins and without, behind nginx and with redirects, then on object stores beside their SDKs. A missed
+// target is a line in the table and not an error; the exit code says only whether the bench could run.
 import { rmSync } from 'node:fs';
 import { mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { findProgram } from '../support/requires.js';
+import { findProgram, type Program } from '../support/requires.js';
 import { type Comparison, compare } from './compare.js';
 import { LARGE_BYTES, prepareImage } from './dataset.js';
 import { MEMORY_ROW, measureMemory } from './memory.js';
@@ -28,7 +28,8 @@ const USAGE = `npm run bench -- [options]
   --json FILE     where to write the figures as JSON; otherwise the last line of the output
 
 Needs Linux, docker-registry (CNCF distribution 2.8) on the PATH, and 4 GB below TMPDIR. Rows about
-object stores need fake-gcs-server and versitygw; each is skipped where its server is not installed.`;
+object stores need fake-gcs-server and versitygw, those about offloaded blobs nginx; each is skipped
+where its server is not installed.`;
 
 const REQUESTS_ROW = 'requests to the store';
 
@@ -100,9 +101,9 @@ async function compareAll(
   return comparisons;
 }
 
-/** Whether the server of a store is here; says so where it is not. */
-function isInstalled({ name, program }: ObjectStore): boolean {
-  if (findProgram(program) !== undefined) return true;
+/** Whether a program that not everybody has is here; says so where it is not. */
+function isInstalled(name: string, program: Program | undefined): boolean {
+  if (program === undefined || findProgram(program) !== undefined) return true;
   progress(`skipping ${name}: ${program} is not installed`);
   return false;
 }
@@ -115,7 +116,7 @@ async function measureStores(plan: Plan, largeBlobs: RandomBlobs, siteOf: (name:
   for (const { store, rows } of storeContests) {
     const wanted = rows.filter((row) => isWanted(row.name, plan));
     const counting = isWanted(REQUESTS_ROW, plan);
-    if ((wanted.length === 0 && !counting) || !isInstalled(store)) continue;
+    if ((wanted.length === 0 && !counting) || !isInstalled(store.name, store.program)) continue;
     if (wanted.length > 0) {
       const siteWithin = (name: string) => siteOf(join(store.name, name));
       comparisons.push(...(await compareOnStore({ store, rows: wanted }, stage, plan.rounds, siteWithin, progress)));
@@ -147,7 +148,7 @@ async function bench(plan: Plan, signal: AbortSignal): Promise<Report> {
         ours: plan.control && contest.theirs === dockerRegistry ? { ...dockerRegistry, name: 'control' } : contest.ours,
         rows: contest.rows.filter((row) => isWanted(row.name, plan)),
       }))
-      .filter((contest) => contest.rows.length > 0);
+      .filter(({ ours, rows, program }) => rows.length > 0 && isInstalled(ours.name, program));
     const largeBlobs = new RandomBlobs(LARGE_BYTES);
     const comparisons = wanted.length === 0 ? [] : await compareAll(wanted, plan, largeBlobs, siteOf);
     const onStores = plan.control ? undefined : await measureStores(plan, largeBlobs, siteOf);

@@ -46,13 +46,15 @@ export function expectAnswer(answer: Answer, status: number, length = answer.len
 /** How to ask: what, what the right answer is, how many at once and for how long. */
 export interface Load {
   readonly request: Request;
+  /** Default: 200. */
+  readonly status?: number | undefined;
   /** Length of a right answer's body; without one, that of the first answer. */
   readonly length?: number | undefined;
   readonly connections: number;
   readonly milliseconds: number;
 }
 
-/** Puts `load` on the server at `origin`; every answer has to be a 200 of the right length. */
+/** Puts `load` on the server at `origin`; every answer has to be of the right status and length. */
 export async function measureLoad(origin: URL, load: Load, signal: AbortSignal): Promise<Sample> {
   const connections: Connection[] = [];
   try {
@@ -64,7 +66,7 @@ export async function measureLoad(origin: URL, load: Load, signal: AbortSignal):
         for (let asked = performance.now(); asked < deadline; ) {
           const answer = await connection.exchange(load.request);
           length ??= answer.length;
-          expectAnswer(answer, 200, length);
+          expectAnswer(answer, load.status ?? 200, length);
           const answered = performance.now();
           operation(answered - asked, answer.length);
           asked = answered;

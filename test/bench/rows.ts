@@ -3,9 +3,11 @@
 import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { promisify } from 'node:util';
+import type { Program } from '../support/requires.js';
 import { Connection, request } from './connection.js';
 import { type Image, tagAt } from './dataset.js';
 import { withHtpasswd, withToken } from './guarded.js';
+import { behindNginx, nginxAlone, withRedirect, withTrivialHandler } from './layered.js';
 import { measureLoad, type Sample, timed } from './load.js';
 import { pushBlob, type RandomBlobs, removePushed } from './push.js';
 import { type Contender, dockerRegistry, koaRegistry, type Server } from './server.js';
@@ -49,14 +51,20 @@ const ACCEPT = [
 interface Question {
   readonly method?: 'GET' | 'HEAD';
   path(image: Image): string;
+  /** Default: 200. */
+  readonly status?: number;
   length?(image: Image): number;
   readonly connections?: number;
 }
 
-function ask({ method = 'GET', path, length, connections = CONNECTIONS }: Question): Row['measure'] {
+function ask({ method = 'GET', path, status, length, connections = CONNECTIONS }: Question): Row['measure'] {
   return ({ origin, headers }, { image, milliseconds, signal }) => {
     const question = request(method, `/v2/${image.repository}/${path(image)}`, { Accept: ACCEPT, ...headers });
-    return measureLoad(origin, { request: question, length: length?.(image), connections, milliseconds }, signal);
+    return measureLoad(
+      origin,
+      { request: question, status, length: length?.(image), connections, milliseconds },
+      signal,
+    );
   };
 }
 
@@ -142,6 +150,8 @@ const againstDistribution: readonly Row[] = [
 
 /** What is measured of which two. */
 export interface Contest {
+  /** What it takes besides the registries; without it the contest is skipped. */
+  readonly program?: Program;
   readonly ours: Contender;
   readonly theirs: Contender;
   readonly rows: readonly Row[];
@@ -152,10 +162,43 @@ const withLogin = (how: string): readonly Row[] => [
   { name: `manifest GET by digest, ${how}`, unit: 'requests/s', target: 1 / 1.25, measure: manifestByDigest },
 ];
 
+/** The files of blobs, which nginx sends to whoever the registry lets have them. */
+const offloaded: readonly Row[] = [
+  {
+    name: '1 MiB blob GET, offloaded',
+    unit: 'MB/s',
+    target: 0.8,
+    measure: ask({ path: ({ middle }) => `blobs/${middle.digest}`, length: ({ middle }) => middle.size }),
+  },
+  {
+    name: '256 MiB blob GET, offloaded',
+    unit: 'MB/s',
+    target: 0.8,
+    measure: ask({ path: ({ large }) => `blobs/${large.digest}`, length: ({ large }) => large.size, connections: 1 }),
+  },
+];
+
+const redirectedBlob = ask({ path: ({ large }) => `blobs/${large.digest}`, status: 307, length: () => 0 });
+
+/** A redirect may cost a quarter more than a manifest, which has a body. */
+function redirected(ours: Contender): readonly Row[] {
+  return [
+    {
+      name: `redirect of a blob GET ${ours.name} / manifest GET by digest`,
+      unit: 'requests/s',
+      target: 1 / 1.25,
+      measure: (server, stage) => (server.name === ours.name ? redirectedBlob : manifestByDigest)(server, stage),
+    },
+  ];
+}
+
 export const contests: readonly Contest[] = [
   { ours: koaRegistry, theirs: dockerRegistry, rows: againstDistribution },
   { ours: withHtpasswd, theirs: koaRegistry, rows: withLogin('htpasswd') },
   { ours: withToken, theirs: koaRegistry, rows: withLogin('token') },
+  { ours: behindNginx, theirs: nginxAlone, rows: offloaded, program: 'nginx' },
+  { ours: withTrivialHandler, theirs: koaRegistry, rows: redirected(withTrivialHandler) },
+  { ours: withRedirect, theirs: koaRegistry, rows: redirected(withRedirect) },
 ];
 
 /** Every row of every contest. */

@@ -17,8 +17,10 @@ const STOP_GRACE_MS = 5000;
 /** A registry that can be started. */
 export interface Contender {
   readonly name: string;
-  /** Writes what it needs into `folder` and answers how to run it. */
-  prepare(folder: string, root: string, port: number): Promise<Launch>;
+  /** What it stands in front of: a registry with the same data, which is started before it. */
+  readonly upstream?: Contender;
+  /** Writes what it needs into `folder` and answers how to run it; `upstream` is where that listens. */
+  prepare(folder: string, root: string, port: number, upstream: URL | undefined): Promise<Launch>;
 }
 
 interface Launch {
@@ -70,6 +72,7 @@ export interface Server {
   /** Its root directory: what is in there may be removed behind its back. */
   readonly root: string;
   readonly pid: number;
+  readonly upstream?: Server | undefined;
   readonly headers: Readonly<Record<string, string>>;
   stop(): Promise<void>;
 }
@@ -82,13 +85,25 @@ export interface Site {
   readonly signal: AbortSignal;
 }
 
-/** Starts `contender` and resolves once it answers `GET /v2/`. */
+/** Starts `contender`, after what it stands in front of, and resolves once it answers `GET /v2/`. */
 export async function startServer(contender: Contender, site: Site): Promise<Server> {
+  const upstream = contender.upstream && (await startServer(contender.upstream, site));
+  try {
+    const server = await startAlone(contender, site, upstream?.origin);
+    const stop = () => server.stop().finally(() => upstream?.stop());
+    return { ...server, upstream, stop };
+  } catch (error) {
+    await upstream?.stop();
+    throw error;
+  }
+}
+
+async function startAlone(contender: Contender, site: Site, upstream: URL | undefined): Promise<Server> {
   const root = join(site.folder, 'data');
   const log = join(site.folder, 'log');
   await mkdir(root, { recursive: true });
   const port = await freePort();
-  const launch = await contender.prepare(site.folder, root, port);
+  const launch = await contender.prepare(site.folder, root, port, upstream);
   const child = spawnLogged(pinned(launch.command, site.placement), launch.env ?? {}, log);
   const origin = new URL(`http://127.0.0.1:${port}`);
   const end = () => child.kill('SIGKILL');

@@ -4,4 +4,5 @@ export * from './cache.js';
 export * from './coordination.js';
 export * from './late.js';
 export { LateStorage } from './late-storage.js';
+export * from './layer.js';
 export * from './storage.js';

@@ -1,5 +1,6 @@
 // The optional methods. A driver that lacks one keeps its promise by lacking it.
 import { strict as assert } from 'node:assert';
+import { readFile } from 'node:fs/promises';
 import { type Case, collect, content, fails, inPieces, putEach, sameBytes } from './storage-case.js';
 
 const EXPIRES = 60_000;
@@ -31,6 +32,33 @@ export const capabilityCases: readonly Case[] = [
       const answer = await fetch(url, { method: 'HEAD' });
       assert.equal(answer.status, 200);
       assert.equal(answer.headers.get('content-length'), '1000');
+    },
+  ],
+  [
+    'path: is the same before there is an object and after, and another for each key',
+    async (driver, at) => {
+      if (driver.path === undefined) return;
+      const keys = [at('p/a'), at('q/a'), at('p'), at('pa')];
+      const paths = () => keys.map((key) => driver.path?.(key));
+      const before = paths();
+      for (const path of before) assert.ok(typeof path === 'string' && path !== '', `${path} is no path`);
+      assert.equal(new Set(before).size, keys.length, 'two keys have one path');
+      await putEach(driver, [at('p/a'), at('q/a')]);
+      assert.deepEqual(paths(), before);
+      await fails(
+        'invalid-key',
+        Promise.resolve().then(() => driver.path?.('../p')),
+      );
+    },
+  ],
+  [
+    'path: an absolute one is that of the file, and one in a bucket has no slash before it',
+    async (driver, at) => {
+      const bytes = content(1000);
+      await driver.append(at('blob/upload'), 0, inPieces(bytes));
+      await driver.commit(at('blob/upload'), at('blob/data'));
+      const path = driver.path?.(at('blob/data'));
+      if (path?.startsWith('/')) sameBytes(await readFile(path), bytes);
     },
   ],
   [

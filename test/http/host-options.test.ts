@@ -170,9 +170,36 @@ const filled = storageOf(async () => {
   return driver;
 });
 
+const elsewhere = (options: Partial<RegistryOptions> = {}) => ({ layer: layer(), ...options });
+const failing = definePlugin({
+  kind: 'layer',
+  name: 'failing',
+  options: NONE,
+  create: () => ({ resolve: () => Promise.reject(new Error('no key')) }),
+});
+
+/** What becomes of an image whose layer is only at a URL. */
+const pushForeign: Observe = async ({ url }) => {
+  await new RegistryClient(url).pushBlob('a', BLOB);
+  const layers = [
+    {
+      mediaType: 'application/vnd.oci.image.layer.v1.tar',
+      digest: digestOf(Buffer.from('x')),
+      size: 1,
+      urls: ['https://cdn.example/x'],
+    },
+  ];
+  return (await fetch(`${url}/v2/a/manifests/b`, pushManifest({ ...IMAGE, layers }))).status;
+};
+const pushUrls = (urls: object) => ({ validation: { manifests: { urls } } });
+
 const pullPushed: Observe = async ({ url }) => {
   await new RegistryClient(url).pushBlob('a', BLOB);
   return (await fetch(`${url}/v2/a/blobs/${DIGEST}`, { redirect: 'manual' })).status;
+};
+const headPushed: Observe = async ({ url }) => {
+  await new RegistryClient(url).pushBlob('a', BLOB);
+  return (await fetch(`${url}/v2/a/blobs/${DIGEST}`, { method: 'HEAD', redirect: 'manual' })).status;
 };
 
 /** What a registry with the secret of the test says to a session that it does not have. */
@@ -215,6 +242,14 @@ const ROWS: readonly Row[] = [
   { path: 'failedLogins.window', given: guessing({ limit: 1 }), options: guessing({ limit: 1, window: '10s' }), observe: pauseOfGuess, expected: [false, true] },
   { path: 'coordination', options: { coordination: coordination() }, observe: status('/v2/a/manifests/b', pushManifest({ schemaVersion: 2, mediaType: OCI_INDEX, manifests: [] }, OCI_INDEX)), expected: [201, 503] },
   { path: 'layer', options: { layer: layer() }, observe: pullPushed, expected: [200, 307] },
+  { path: 'offload.minSize', given: elsewhere(), options: elsewhere({ offload: { minSize: '1KiB' } }), observe: pullPushed, expected: [307, 200] },
+  { path: 'offload.head', given: elsewhere(), options: elsewhere({ offload: { head: false } }), observe: headPushed, expected: [307, 200] },
+  { path: 'offload.spare.userAgents', given: elsewhere(), options: elsewhere({ offload: { spare: { userAgents: ['NODE'] } } }), observe: pullPushed, expected: [307, 200] },
+  { path: 'offload.spare.addresses', given: elsewhere(), options: elsewhere({ offload: { spare: { addresses: ['127.0.0.0/8'] } } }), observe: pullPushed, expected: [307, 200] },
+  { path: 'offload.onFailure', given: { layer: failing() }, options: { layer: failing(), offload: { onFailure: 'unavailable' } }, observe: pullPushed, expected: [200, 503] },
+  { path: 'federation', options: { federation: [{ repositories: ['a'], url: 'https://b.example/{digest}' }] }, observe: status('/v2/a/manifests/b', pushManifest(IMAGE)), expected: [400, 201] },
+  { path: 'validation.manifests.urls.allow', options: pushUrls({ allow: [] }), observe: pushForeign, expected: [201, 400] },
+  { path: 'validation.manifests.urls.deny', options: pushUrls({ deny: ['cdn'] }), observe: pushForeign, expected: [201, 400] },
   { path: 'formats', options: { formats: [format()] }, observe: status('/v2/a/manifests/b', pushManifest({ mediaType: 'application/vnd.mine+json' }, 'application/vnd.mine+json')), expected: [400, 201] },
   { path: 'delete.enabled', options: { delete: { enabled: true } }, observe: status('/v2/a/manifests/b', { method: 'DELETE' }), expected: [405, 404] },
   { path: 'readOnly', options: { readOnly: true }, observe: status('/v2/a/blobs/uploads/', START), expected: [202, 405] },
@@ -354,6 +389,7 @@ test('every option has a row above', () => {
     ...all,
     http: { host: 'https://r.example', secret: 'x' },
     metadata: { fallback: 'v1' },
+    ...pushUrls({ allow: [] }),
     logger,
   });
   const isGroup = (value: unknown) => value?.constructor === Object && Object.keys(value).length > 0;

@@ -42,7 +42,17 @@ const htpasswd = definePlugin({
   options: z.strictObject({ realm: z.string().default('Registry'), path: z.string() }),
   create: never,
 });
-const redirect = definePlugin({ kind: 'layer', name: 'redirect', options: z.strictObject({}), create: never });
+const delegate = definePlugin({ kind: 'layer', name: 'delegate', options: z.strictObject({}), create: never });
+const cloudfront = definePlugin({
+  kind: 'layer',
+  name: 'cloudfront',
+  options: z.strictObject({
+    baseUrl: z.string(),
+    keyPairId: z.string().optional(),
+    ipFilteredBy: z.string().default('none'),
+  }),
+  create: never,
+});
 
 const plugins = [filesystem, memory, gcs, htpasswd];
 
@@ -149,15 +159,45 @@ test('storage.cache in memory and storage.tag are what the registry does anyway'
   }
 });
 
-test('storage.redirect uses the plugin layer/redirect where it was handed over', () => {
-  const all = [...plugins, redirect];
-  assert.equal(fromConfig({ storage: 'memory' }, all).layer?.definition, redirect.definition);
-  assert.equal(fromConfig({ storage: { memory: {}, redirect: { disable: false } } }, all).layer?.name, 'redirect');
+test('storage.redirect uses the plugin layer/delegate where it was handed over', () => {
+  const all = [...plugins, delegate];
+  assert.equal(fromConfig({ storage: 'memory' }, all).layer?.definition, delegate.definition);
+  assert.equal(fromConfig({ storage: { memory: {}, redirect: { disable: false } } }, all).layer?.name, 'delegate');
   assert.equal(fromConfig({ storage: { memory: {}, redirect: { disable: true } } }, all).layer, undefined);
   assert.deepEqual(read({ storage: { memory: {}, redirect: { disable: true } } }), {});
   assert.deepEqual(problems({ storage: { memory: {}, redirect: { disable: false } } }), [
-    'storage.redirect.disable: needs the plugin layer/redirect',
+    'storage.redirect.disable: needs the plugin layer/delegate',
   ]);
+});
+
+test('middleware.storage names the layer plugin and its options, spelled either way', () => {
+  const all = [...plugins, delegate, cloudfront];
+  const entry = { name: 'cloudfront', options: { baseurl: 'https://d1.example', keypairid: 'K' } };
+  const document = (entries: object[], more: object = {}) => ({
+    storage: { memory: {}, ...more },
+    middleware: { storage: entries, registry: [], repository: null },
+  });
+  const { layer } = fromConfig(document([entry]), all);
+  assert.equal(layer?.definition, cloudfront.definition);
+  assert.deepEqual(layer?.options, { baseUrl: 'https://d1.example', keyPairId: 'K' });
+  assert.equal(fromConfig(document([{ ...entry, disabled: true }]), all).layer?.name, 'delegate');
+  assert.equal(fromConfig(document([]), all).layer?.name, 'delegate');
+  assert.equal(fromConfig(document([entry], { redirect: { disable: true } }), all).layer, undefined);
+  assert.deepEqual(problems(document([entry])), ['middleware.storage[0].name: needs the plugin layer/cloudfront']);
+  assert.deepEqual(problems(document([{ name: 'cloudfront', options: { basurl: 'x' } }]), all).sort(), [
+    'middleware.storage[0].options.baseUrl: Invalid input: expected string, received undefined',
+    'middleware.storage[0].options.basurl: unknown option, did you mean "baseUrl"?',
+  ]);
+  assert.deepEqual(problems(document([entry, entry]), all), ['middleware.storage: must have one entry at most']);
+  assert.deepEqual(problems({ storage: 'memory', middleware: { repository: [{ name: 'x' }] } }), [
+    'middleware.repository: is not supported by this version',
+  ]);
+});
+
+test('validation.manifests.urls becomes the lists of the registry, unless validation is off', () => {
+  const urls = { allow: ['^https://a'], deny: ['b'] };
+  assert.deepEqual(read({ validation: { manifests: { urls } } }), { validation: { manifests: { urls } } });
+  assert.deepEqual(read({ validation: { disabled: true, manifests: { urls } } }), {});
 });
 
 test('auth: the section names the plugin', () => {
@@ -230,10 +270,9 @@ test('the file that the registry:2 image brings along is taken as it is', () => 
 test('what this version cannot do is said, section by section', () => {
   const document = {
     storage: { inmemory: {}, cache: { blobdescriptor: 'inmemory', blobdescriptorsize: 5 } },
-    validation: { manifests: { urls: { allow: ['x'] }, indexes: { platforms: 'list' } } },
+    validation: { manifests: { indexes: { platforms: 'list' } } },
     notifications: { endpoints: [] },
     proxy: { remoteurl: 'https://r' },
-    middleware: { storage: [] },
     policy: {},
     compatibility: {},
   };
@@ -243,12 +282,11 @@ test('what this version cannot do is said, section by section', () => {
   }
   for (const path of [
     'storage.cache.blobDescriptorSize: is not supported by this version',
-    'validation.manifests.urls: is not supported by this version',
     'validation.manifests.indexes: is not supported by this version',
   ]) {
     assert.ok(found.includes(path), path);
   }
-  assert.equal(found.length, 8);
+  assert.equal(found.length, 6);
 });
 
 test('everything unknown is named at once, with what was probably meant', () => {

@@ -1,17 +1,18 @@
 // `/v2/<name>/blobs/<digest>`.
 import { Readable } from 'node:stream';
+import type { LayerRequest } from '../../contracts/layer.js';
 import { RegistryError } from '../../errors.js';
 import type { Descriptor } from '../../model/descriptor.js';
 import { OCTET_STREAM } from '../../model/media-types.js';
 import { type ByteRange, parseRange } from '../../model/range.js';
-import { blobKey } from '../../services/keys.js';
 import { answerEmpty, isNotModified } from '../answers.js';
 import type { Call } from '../call.js';
 import type { Handler } from '../routes.js';
 
 export const getBlob: Handler = async (call) => {
-  const { ctx, repository, digest } = call;
-  const descriptor = await call.services.blobs.stat(repository, digest);
+  const { ctx, digest } = call;
+  const descriptor = await statBlob(call);
+  if (descriptor === undefined) return;
   const { size } = descriptor;
   if (isNotModified(call.header('if-none-match'), digest)) {
     setContentHeaders(call);
@@ -28,6 +29,27 @@ export const getBlob: Handler = async (call) => {
   }
   await sendBlob(call, descriptor, wantedRange(call, size));
 };
+
+/** The blob's descriptor; `undefined` once the client was sent to another site, which has the blob while this one has not. */
+async function statBlob({ ctx, repository, digest, services }: Call): Promise<Descriptor | undefined> {
+  try {
+    return await services.blobs.stat(repository, digest);
+  } catch (error) {
+    if (!(error instanceof RegistryError) || error.code !== 'BLOB_UNKNOWN') throw error;
+    const url = await services.foreign.urlOf(repository, digest);
+    if (url === undefined) throw error;
+    redirect(ctx, url, digest);
+    return undefined;
+  }
+}
+
+/** Not to be kept: where it leads is signed for a while, or may be elsewhere tomorrow. */
+function redirect(ctx: Call['ctx'], url: string, digest: string): void {
+  ctx.set('Location', url);
+  ctx.set('Docker-Content-Digest', digest);
+  ctx.set('Cache-Control', 'no-store');
+  answerEmpty(ctx, 307);
+}
 
 /** What is said of the content once nothing can fail any more: an error must not be kept for a year. */
 function setContentHeaders({ ctx, digest }: Call): void {
@@ -64,29 +86,46 @@ async function sendBlob(call: Call, descriptor: Descriptor, range: ByteRange | u
 
 /** Lets the layer handler answer: by a redirect, or by headers for a front server that sends the file. */
 async function answeredElsewhere(call: Call, descriptor: Descriptor): Promise<boolean> {
-  const { layer, storage } = call.services;
-  if (layer === undefined) return false;
-  const { ctx, repository, signal } = call;
-  const method = ctx.method === 'HEAD' ? 'HEAD' : 'GET';
-  const answer = await layer.resolve(
-    { repository, descriptor, key: blobKey(descriptor.digest), ...(storage.url && { url: storage.url }) },
-    { method, client: ctx.ip, headers: ctx.headers, signal },
-  );
-  // A plugin in JavaScript may answer null for nothing.
-  if (answer === undefined || answer === null) return false;
-  if ('redirect' in answer && typeof answer.redirect === 'string') {
-    ctx.set('Location', answer.redirect);
-    answerEmpty(ctx, 307);
-  } else {
-    if (!('headers' in answer)) throw new TypeError('the layer handler answered neither a redirect nor headers');
-    ctx.set('Content-Type', OCTET_STREAM);
-    ctx.set(answer.headers as Record<string, string>);
-    ctx.body = Buffer.alloc(0);
-    ctx.status = 200;
+  const { ctx, repository, digest, services } = call;
+  const answer = await services.offload?.resolve(repository, descriptor, new BlobRequest(call));
+  if (answer === undefined) return false;
+  if ('redirect' in answer) {
+    redirect(ctx, answer.redirect, digest);
+    return true;
   }
-  // Last, because a header that the handler made up may be one that Node refuses.
+  ctx.set('Content-Type', OCTET_STREAM);
   setContentHeaders(call);
+  for (const [name, value] of Object.entries(answer.headers)) {
+    // The host application may vary its answers, too.
+    if (name.toLowerCase() === 'vary') ctx.vary(value);
+    else ctx.set(name, value);
+  }
+  ctx.body = Buffer.alloc(0);
+  ctx.status = 200;
   return true;
+}
+
+/** Whoever asks for a blob, as a layer handler sees it. */
+class BlobRequest implements LayerRequest {
+  readonly method: LayerRequest['method'];
+  readonly #call: Call;
+
+  constructor(call: Call) {
+    this.method = call.ctx.method === 'HEAD' ? 'HEAD' : 'GET';
+    this.#call = call;
+  }
+
+  get client(): string {
+    return this.#call.ctx.ip;
+  }
+
+  get headers(): LayerRequest['headers'] {
+    return this.#call.ctx.headers;
+  }
+
+  get signal(): AbortSignal {
+    return this.#call.signal;
+  }
 }
 
 export const deleteBlob: Handler = async (call) => {

@@ -13,6 +13,7 @@ import { catalogSuite } from './catalog.js';
 import { chunksSuite } from './chunks.js';
 import { concurrencySuite } from './concurrency.js';
 import { deletesSuite } from './deletes.js';
+import { foreignSuite } from './foreign.js';
 import { layerSuite } from './layer.js';
 import { manifestPushSuite } from './manifest-push.js';
 import { manifestsSuite } from './manifests.js';
@@ -53,6 +54,7 @@ const SUITES: Readonly<Record<string, Suite>> = {
   'read-only': readOnlySuite,
   auth: authSuite,
   layer: layerSuite,
+  foreign: foreignSuite,
   metadata: metadataSuite,
   cache: cacheSuite,
   backend: backendSuite,

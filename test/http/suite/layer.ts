@@ -97,12 +97,48 @@ export const layerSuite: Suite = (test, open) => {
     refused(await at.send('GET', `/v2/r/blobs/${digest}`), 401, 'UNAUTHORIZED');
   });
 
-  test('a handler that fails is 500 and leaks nothing', async () => {
-    const failure = new Error('the key is 12345');
-    const at = await open({ layer: asking({ resolve: () => Promise.reject(failure) }) });
+  test('a redirect is not to be kept: what it is signed for ends', async () => {
+    const at = await open({ layer: asking({ resolve: () => ({ redirect: ELSEWHERE }) }) });
     const answer = await at.send('GET', `/v2/r/blobs/${await pushBlob(at, 'r', 'abc')}`);
-    refused(answer, 500, 'UNKNOWN');
+    assert.equal(answer.headers['cache-control'], 'no-store');
+    assert.equal(answer.headers.etag, undefined);
+  });
+
+  test('where a handler fails the registry serves the blob, or answers 503', async () => {
+    const resolve = () => Promise.reject(new Error('the key is 12345'));
+    const at = await open({ layer: asking({ resolve }) });
+    const digest = await pushBlob(at, 'r', 'abc');
+    for (let time = 0; time < 3; time++) {
+      const answer = answered(await at.send('GET', `/v2/r/blobs/${digest}`), 200);
+      assert.equal(answer.body.toString(), 'abc');
+      assert.equal(answer.headers['cache-control'], 'max-age=31536000');
+    }
+    assert.equal(at.log.filter(({ message }) => message.startsWith('the layer handler fails')).length, 1);
+    assert.deepEqual(at.errors, []);
+
+    const strict = await open({
+      driver: at.storage,
+      layer: asking({ resolve }),
+      offload: { onFailure: 'unavailable' },
+    });
+    const answer = await strict.send('GET', `/v2/r/blobs/${digest}`);
+    refused(answer, 503, 'UNAVAILABLE');
+    assert.match(answer.headers['retry-after'] ?? '', /^\d+$/);
     assert.ok(!answer.body.includes('12345'));
-    assert.deepEqual(at.errors, [failure]);
+  });
+
+  test('offload: small blobs, HEAD, and clients that are spared, get the bytes from the registry', async () => {
+    const layer = asking({ resolve: () => ({ redirect: ELSEWHERE }) });
+    const spare = { userAgents: ['docker/1.5'], addresses: ['192.0.2.0/24'] };
+    const at = await open({ layer, offload: { minSize: 3, head: false, spare }, proxy: true });
+    const small = `/v2/r/blobs/${await pushBlob(at, 'r', 'ab')}`;
+    const large = `/v2/r/blobs/${await pushBlob(at, 'r', 'abc')}`;
+    const headers = (given: Record<string, string>) => ({ headers: given });
+    answered(await at.send('GET', small), 200);
+    answered(await at.send('GET', large), 307);
+    answered(await at.send('HEAD', large), 200);
+    answered(await at.send('GET', large, headers({ 'User-Agent': 'Docker/1.5.0' })), 200);
+    answered(await at.send('GET', large, headers({ 'X-Forwarded-For': '192.0.2.9' })), 200);
+    answered(await at.send('GET', large, headers({ 'X-Forwarded-For': '198.51.100.9' })), 307);
   });
 };
