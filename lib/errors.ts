@@ -156,6 +156,14 @@ export function isDriverError(error: unknown, reason: DriverErrorReason): error 
   return error instanceof DriverError && error.reason === reason;
 }
 
+/** Thrown by a notification sink that wants no events any more: it gets none until the registry is started again. */
+export class SinkGoneError extends Error {
+  constructor(message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.name = 'SinkGoneError';
+  }
+}
+
 /** One thing that is wrong with an options object. */
 export interface OptionsProblem {
   /** Where it stands, as it would be written: `storage.gcs.bucket`, `notifications.sinks[1].url`. */

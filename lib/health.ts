@@ -6,7 +6,10 @@ import { layerStore } from './services/index.js';
 export interface Health {
   /** Whether all is well. */
   readonly ok: boolean;
-  /** Whether requests are served, though what the registry can do without may be away: a cache, a coordination, a layer handler. */
+  /**
+   * Whether requests are served, though what the registry can do without may be away: a cache, a coordination, a layer handler, a
+   * sink for notifications.
+   */
   readonly ready: boolean;
   /** `ok` or what is wrong, by the option that holds the plugin; those that can be asked. */
   readonly checks: Readonly<Record<string, string>>;
@@ -26,16 +29,28 @@ export async function healthOf(lifecycle: Lifecycle<PluginSet>, dispensable: rea
       checks: failure ? { [failure.plugin]: failure.message } : { plugins: 'not started' },
     };
   }
-  const checks = await Promise.all(
-    Object.entries(instances).map(
-      async ([name, instance]) =>
-        [name, await check(instance, lifecycle.plugins[name], argumentsOf(name, instances))] as const,
-    ),
+  const answers = await Promise.all(
+    eachOf(instances, lifecycle.plugins).map(async ({ option, name, instance, plugin }) => {
+      const answer = await check(instance, plugin, argumentsOf(option, instances));
+      return answer === undefined ? [] : [{ option, name, answer }];
+    }),
   );
-  const asked = checks.filter((entry): entry is readonly [string, string] => entry[1] !== undefined);
-  const away = asked.filter(([, answer]) => answer !== 'ok');
-  const ready = away.every(([name]) => dispensable.includes(name));
-  return { ok: away.length === 0, ready, checks: Object.fromEntries(asked) };
+  const asked = answers.flat();
+  const away = asked.filter(({ answer }) => answer !== 'ok');
+  const ready = away.every(({ option }) => dispensable.includes(option));
+  return { ok: away.length === 0, ready, checks: Object.fromEntries(asked.map(({ name, answer }) => [name, answer])) };
+}
+
+/** Every plugin; where an option holds several, `notifications[0]` and so on. */
+function eachOf(instances: Readonly<Record<string, unknown>>, plugins: PluginSet) {
+  return Object.entries(instances).flatMap(([option, held]) => {
+    if (!Array.isArray(held)) return [{ option, name: option, instance: held, plugin: plugins[option] }];
+    const given = plugins[option];
+    const several = Array.isArray(given) ? given : [];
+    return held.map((instance: unknown, index) => {
+      return { option, name: `${option}[${index}]`, instance, plugin: several[index] };
+    });
+  });
 }
 
 /** What a plugin is told besides the signal: a layer handler has to know what the driver can do. */
@@ -44,7 +59,7 @@ function argumentsOf(name: string, { storage }: Readonly<Record<string, unknown>
 }
 
 /** `undefined` where there is nothing to ask. */
-async function check(instance: unknown, plugin: PluginSet[string], given: object): Promise<string | undefined> {
+async function check(instance: unknown, plugin: unknown, given: object): Promise<string | undefined> {
   const { check: ask } = instance as { check?(options: object): Promise<void> };
   if (typeof ask !== 'function') return undefined;
   const signal = AbortSignal.timeout(PATIENCE);

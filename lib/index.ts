@@ -1,8 +1,12 @@
 // The public face of the package: the registry, the plugin kit, the contracts, the model.
+
+export type { Counters } from './backend.js';
 export type * from './contracts/index.js';
 export * from './errors.js';
 export type { Health } from './health.js';
 export * from './model/index.js';
+export type { EventListener, RegistryEvents } from './notifications/event-listeners.js';
+export type { SinkMetrics } from './notifications/sink-pipeline.js';
 export * from './object-storage/index.js';
 export type { RegistryOptions } from './options.js';
 export {
@@ -14,6 +18,7 @@ export {
   type Checked,
   checkOptions,
   definePlugin,
+  deliveryOptions,
   duration,
   fromConfig,
   grantIf,
@@ -34,4 +39,4 @@ export {
   size,
   startPlugin,
 } from './plugin/index.js';
-export { type Counters, type Registry, registry } from './registry.js';
+export { type Registry, registry } from './registry.js';

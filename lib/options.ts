@@ -4,6 +4,7 @@ import type { Logger } from './contracts/index.js';
 import { OptionsError } from './errors.js';
 import { http, mirror } from './options/http.js';
 import { federation, offload, urls } from './options/layers.js';
+import { notifications } from './options/notifications.js';
 import { checkOptions, duration, pluginOf, size } from './plugin/index.js';
 
 const LOG_METHODS = ['debug', 'info', 'warn', 'error', 'child'] as const;
@@ -60,6 +61,8 @@ const fields = z.strictObject({
   auth: pluginOf('auth').optional(),
   /** What becomes of those who guess passwords. */
   failedLogins: failedLogins.prefault({}),
+  /** Who is told of pushes, pulls, mounts and deletes. */
+  notifications: notifications.prefault({}),
   /** Keeps several hosts out of each other's way. Default: the requests of this process take turns. */
   coordination: pluginOf('coordination').optional(),
   /** Sends clients elsewhere for the bytes of a blob. Default: the registry streams them. */

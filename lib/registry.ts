@@ -1,21 +1,12 @@
 // A registry: options in, a Koa middleware with a life of its own out.
 import type { Middleware } from 'koa';
 import { pino } from 'pino';
-import type { Logger } from './contracts/index.js';
-import { RegistryError } from './errors.js';
-import { federatedSites } from './federation.js';
-import { type Health, healthOf } from './health.js';
-import { createMiddleware, type HttpSettings, Running } from './http/index.js';
+import { Backend, type Counters } from './backend.js';
+import type { Health } from './health.js';
+import { createMiddleware, type HttpSettings } from './http/index.js';
+import { EventListeners, type RegistryEvents } from './notifications/event-listeners.js';
 import { type RegistryOptions, type ResolvedOptions, resolveOptions } from './options.js';
-import { Lifecycle } from './plugin/index.js';
-import { createServices, type Services, sparedClients } from './services/index.js';
-import { requiringNotes, warnOfSeveralHosts } from './several-hosts.js';
-
-/** How long closing waits for requests that are under way, in milliseconds. */
-const CLOSE_PATIENCE = 10_000;
-
-/** How long a request waits for plugins that are just being started, in milliseconds. */
-const START_PATIENCE = 5_000;
+import { warnOfSeveralHosts } from './several-hosts.js';
 
 /** The middleware, and what the host application may ask of the registry behind it. */
 export interface Registry extends Middleware {
@@ -29,23 +20,17 @@ export interface Registry extends Middleware {
   /** Whether the registry can serve, and what its backends say. Starts the plugins, too. Never throws. */
   health(): Promise<Health>;
   /**
-   * Answers 503 to what comes from now on, waits up to 10 s for requests that are under way, and ends
-   * what the plugins hold, in the reverse order of their start.
+   * Answers 503 to what comes from now on, waits up to 10 s for requests that are under way, delivers what
+   * notifications are pending for up to `notifications.drainTimeout`, and ends what the plugins hold, in the reverse
+   * order of their start.
    */
   close(): Promise<void>;
   /** What this process has counted since its start. */
   counters(): Counters;
+  /** What happens in the registry, for functions of the host application. */
+  readonly events: RegistryEvents;
   /** Refuse every change; may be switched at any time. */
   readOnly: boolean;
-}
-
-/** What one process has counted, for the host application's metrics. */
-export interface Counters {
-  /**
-   * Bytes of uploads that had to be read back from the store to know their digest, since the start: after a request
-   * that broke off in its middle, and where several PATCHes without `Content-Range` meet different hosts.
-   */
-  readonly uploadBytesReread: number;
 }
 
 function toSettings(options: ResolvedOptions): HttpSettings {
@@ -63,104 +48,6 @@ function toSettings(options: ResolvedOptions): HttpSettings {
     metadata: metadata.enabled ? { fallback, mirrors } : undefined,
     readOnly: options.readOnly,
   };
-}
-
-type Plugins = Pick<ResolvedOptions, 'storage' | 'cache' | 'coordination' | 'auth' | 'layer' | 'formats'>;
-
-/** The services from the moment on when the plugins are up. */
-class Backend {
-  readonly lifecycle: Lifecycle<Plugins>;
-  readonly #options: ResolvedOptions;
-  readonly #log: Logger;
-  readonly #isReadOnly: () => boolean;
-  readonly running = new Running();
-  #services: Services | undefined;
-  #closed: Promise<void> | undefined;
-
-  constructor(options: ResolvedOptions, log: Logger, isReadOnly: () => boolean) {
-    const { storage, cache, auth, layer, formats, uploads } = options;
-    const { coordination: given } = options;
-    const coordination = given && (uploads.state === 'coordination' ? requiringNotes(given) : given);
-    this.#options = options;
-    this.#log = log;
-    this.#isReadOnly = isReadOnly;
-    const registry = options.prefix === '' ? '/' : options.prefix;
-    this.lifecycle = new Lifecycle({ storage, cache, coordination, auth, layer, formats }, { logger: log, registry });
-  }
-
-  /** @throws RegistryError `UNAVAILABLE` while a plugin cannot be started, and after the registry was closed. */
-  services(): Services | Promise<Services> {
-    if (this.#closed !== undefined) throw new RegistryError('UNAVAILABLE', undefined, { cause: new Error('closed') });
-    const instances = this.lifecycle.current();
-    if (instances === undefined) return this.#started();
-    this.#services ??= this.#serve(instances);
-    return this.#services;
-  }
-
-  /** Resolves when the plugins are up, and with them what goes on between requests. */
-  async ready(): Promise<void> {
-    await this.lifecycle.ready();
-    await this.services();
-  }
-
-  health(): Promise<Health> {
-    // Whoever sends requests only to what is healthy would otherwise wait for the first one for ever.
-    this.lifecycle.start();
-    const dispensable = this.#options.offload.onFailure === 'stream' ? ['layer'] : [];
-    return healthOf(this.lifecycle, ['cache', 'coordination', ...dispensable]);
-  }
-
-  counters(): Counters {
-    return { uploadBytesReread: this.#services?.uploads.bytesReread ?? 0 };
-  }
-
-  /** Takes no more calls, lets those under way end, and then closes the plugins. */
-  close(): Promise<void> {
-    this.#closed ??= this.#close();
-    return this.#closed;
-  }
-
-  async #close(): Promise<void> {
-    await Promise.all([this.running.idle(CLOSE_PATIENCE), this.#services?.uploadPurge?.stop()]);
-    await this.lifecycle.close();
-  }
-
-  #serve(instances: NonNullable<ReturnType<Lifecycle<Plugins>['current']>>): Services {
-    const { validation, failedLogins, uploads, http, federation } = this.#options;
-    const { spare, ...offload } = this.#options.offload;
-    const services = createServices({
-      ...instances,
-      requireReferences: validation.manifests.references,
-      offload: { ...offload, isSpared: sparedClients(spare) },
-      foreignUrls: validation.manifests.urls,
-      federation: federatedSites(federation),
-      uploadState: {
-        secret: http.secret,
-        noted: uploads.state === 'coordination' ? { ttl: uploads.purge.age } : undefined,
-      },
-      failedLogins: failedLogins.enabled ? failedLogins : undefined,
-      uploadPurge: uploads.purge.enabled ? { ...uploads.purge, isReadOnly: this.#isReadOnly } : undefined,
-      log: this.#log,
-    });
-    services.uploadPurge?.start();
-    void services.offload?.check();
-    return services;
-  }
-
-  async #started(): Promise<Services> {
-    const failure = this.lifecycle.failure();
-    if (failure === undefined) {
-      try {
-        await this.lifecycle.ready({ signal: AbortSignal.timeout(START_PATIENCE) });
-        return this.services();
-      } catch (cause) {
-        throw new RegistryError('UNAVAILABLE', undefined, { cause });
-      }
-    }
-    const seconds = Math.max(1, Math.ceil((failure.retryAt - Date.now()) / 1000));
-    const cause = new Error(`${failure.plugin}: ${failure.message}`);
-    throw new RegistryError('UNAVAILABLE', undefined, { cause, headers: { 'Retry-After': String(seconds) } });
-  }
 }
 
 /** Nothing else may be left that keeps the process alive; whoever waits for this does not want it to end. */
@@ -188,7 +75,8 @@ export function registry(options: RegistryOptions): Registry {
   const resolved = resolveOptions(options);
   const log = resolved.logger ?? pino({ name: 'koa-registry' });
   const settings = toSettings(resolved);
-  const backend = new Backend(resolved, log, () => settings.readOnly);
+  const listeners = new EventListeners(log);
+  const backend = new Backend({ options: resolved, listeners, log, isReadOnly: () => settings.readOnly });
   if (resolved.auth === undefined) {
     log.warn({ prefix: resolved.prefix }, 'no auth handler: everybody may pull, push and, where it is enabled, delete');
   }
@@ -204,6 +92,7 @@ export function registry(options: RegistryOptions): Registry {
     },
     close: { value: () => backend.close() },
     counters: { value: () => backend.counters() },
+    events: { value: listeners },
     readOnly: {
       get: () => settings.readOnly,
       set: (value: boolean) => {

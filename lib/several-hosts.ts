@@ -6,10 +6,10 @@ import { bindPlugin, type Plugin, pluginLabel } from './plugin/index.js';
 
 /** Says what is missing where a plugin is one that hosts share: as a warning where there must be several of them. */
 export function warnOfSeveralHosts(
-  { storage, cache, coordination, http, uploads }: ResolvedOptions,
+  { storage, cache, coordination, http, uploads, notifications }: ResolvedOptions,
   log: Logger,
 ): void {
-  const shared = [cache, coordination, storage].find((plugin) => plugin?.definition.shared);
+  const shared = [cache, coordination, notifications.queue.store, storage].find((plugin) => plugin?.definition.shared);
   if (shared === undefined) return;
   const fields = { plugin: pluginLabel(shared) };
   const level = shared === storage ? 'info' : 'warn';

@@ -4,6 +4,7 @@ import type { DescriptorCache } from './cache.js';
 import type { Coordinator } from './coordination.js';
 import type { ManifestFormat } from './format.js';
 import type { LayerHandler } from './layer.js';
+import type { EventQueueStore, NotificationSink } from './notification.js';
 import type { StorageDriver } from './storage.js';
 
 export interface Contracts {
@@ -11,6 +12,8 @@ export interface Contracts {
   cache: DescriptorCache;
   auth: AuthHandler;
   layer: LayerHandler;
+  notification: NotificationSink;
+  queue: EventQueueStore;
   coordination: Coordinator;
   format: ManifestFormat;
 }
@@ -24,4 +27,5 @@ export type * from './coordination.js';
 export type * from './format.js';
 export type * from './layer.js';
 export type * from './logger.js';
+export type * from './notification.js';
 export type * from './storage.js';

@@ -6,11 +6,17 @@ import type { Grant, Logger } from '../contracts/index.js';
 import type { Digest } from '../model/digest.js';
 import type { Reference } from '../model/reference.js';
 import type { RepositoryName } from '../model/repository-name.js';
+import type { Events } from '../notifications/events.js';
 import type { Services } from '../services/index.js';
 import type { Mount } from './mount.js';
 import type { Route } from './routes.js';
 import type { Running } from './running.js';
 import { type UrlOptions, Urls } from './urls.js';
+
+/** What handlers work with: the services, and who is told what they did. */
+export interface Serving extends Services {
+  readonly events: Events;
+}
 
 /** What the HTTP face of one registry is made of. */
 export interface HttpParts {
@@ -18,7 +24,7 @@ export interface HttpParts {
   readonly settings: HttpSettings;
   readonly running: Running;
   /** The services, once the plugins are up; throws `UNAVAILABLE` while they are not. */
-  services(): Services | Promise<Services>;
+  services(): Serving | Promise<Serving>;
 }
 
 /** The options that handlers read. */
@@ -63,7 +69,7 @@ export class Call {
   #urls: Urls | undefined;
   named: Named = {};
   route: Route | undefined;
-  services!: Services;
+  services!: Serving;
 
   constructor(ctx: Context, mount: Mount, parts: HttpParts) {
     this.ctx = ctx;

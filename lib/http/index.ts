@@ -8,8 +8,9 @@ import { answerError } from './errors.js';
 import { findMount } from './mount.js';
 import { warnOfRequestTimeout } from './request-timeout.js';
 import { findRoute } from './router.js';
+import type { Route } from './routes.js';
 
-export type { HttpParts, HttpSettings, MetadataSettings } from './call.js';
+export type { HttpParts, HttpSettings, MetadataSettings, Serving } from './call.js';
 export { Running } from './running.js';
 
 type Step = (call: Call, next: () => Promise<void>) => Promise<void>;
@@ -42,8 +43,16 @@ const allow: Step = async (call, next) => {
 };
 
 const handle: Step = async (call) => {
-  await call.route?.handler(call);
+  const { route } = call;
+  if (route === undefined) return;
+  if (isChange(route)) await call.services.events.room();
+  await route.handler(call);
 };
+
+/** Of what others may have to be told. */
+function isChange({ access, method }: Route): boolean {
+  return (access === 'push' || access === 'delete') && method !== 'GET';
+}
 
 /** Puts the headers on that every answer carries, and waits for the services. */
 function prepare(parts: HttpParts): Step {

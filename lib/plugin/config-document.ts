@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import { goDuration } from './go-duration.js';
 import { middlewareSection } from './middleware-section.js';
+import { notificationsSection } from './notifications-section.js';
 import {
   type AnyPluginFactory,
   bindSection,
@@ -135,7 +136,7 @@ export function configDocument(plugins: readonly AnyPluginFactory[]) {
     catalog: section({ maxEntries: count }),
     tags: section({ maxTags: count }),
     validation: VALIDATION,
-    notifications: unsupported,
+    notifications: notificationsSection(plugins),
     proxy: unsupported,
     // Checked wherever it stands, and without effect unless the cache is to be there: it only says where a Redis is.
     redis: redisSection(redis),

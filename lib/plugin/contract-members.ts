@@ -8,12 +8,17 @@ export const CONTRACT_MEMBERS: { readonly [K in PluginKind]: readonly (keyof Con
   cache: ['get', 'set', 'delete'],
   auth: ['authorize'],
   layer: ['resolve'],
+  notification: ['write'],
+  queue: ['shared', 'open'],
   coordination: ['acquire'],
   format: ['mediaTypes', 'parse'],
 };
 
 /** Those members that are no methods. */
-const FIELDS: ReadonlySet<string> = new Set(['mediaTypes']);
+const FIELDS: Readonly<Record<string, (value: unknown) => boolean>> = {
+  mediaTypes: Array.isArray,
+  shared: (value) => typeof value === 'boolean',
+};
 
 /**
  * Asserts that what a plugin's `create` answered keeps the form of its contract.
@@ -26,9 +31,9 @@ export function assertContract(kind: PluginKind, label: string, instance: unknow
   }
   const lacks = CONTRACT_MEMBERS[kind].filter((member) => {
     const value: unknown = Reflect.get(instance, member);
-    return FIELDS.has(member) ? !Array.isArray(value) : typeof value !== 'function';
+    return !(FIELDS[member]?.(value) ?? typeof value === 'function');
   });
   if (lacks.length === 0) return;
-  const names = lacks.map((member) => (FIELDS.has(member) ? member : `${member}()`));
+  const names = lacks.map((member) => (member in FIELDS ? member : `${member}()`));
   throw new TypeError(`${label}: what create answered lacks ${names.join(', ')}`);
 }

@@ -7,6 +7,7 @@ import { type AnyPluginFactory, cachesInRedis, configDocument } from './config-d
 import type { Plugin } from './define-plugin.js';
 import { matchKeys } from './match-keys.js';
 import { middlewarePlugin } from './middleware-section.js';
+import { configuredSinks } from './notifications-section.js';
 import { Outline } from './outline.js';
 import { delegatePlugin, pluginsIn } from './plugin-sections.js';
 
@@ -16,6 +17,7 @@ export interface ConfiguredOptions {
   readonly cache?: Plugin<'cache'> | undefined;
   readonly auth?: Plugin<'auth'> | undefined;
   readonly layer?: Plugin<'layer'> | undefined;
+  readonly notifications?: { readonly sinks?: Plugin<'notification'>[] | undefined } | undefined;
   readonly prefix?: string | undefined;
   readonly readOnly?: boolean | undefined;
   readonly delete?: { readonly enabled?: boolean | undefined } | undefined;
@@ -63,7 +65,7 @@ interface ConfiguredHttp {
  * or else to the backend where a plugin `layer/delegate` is among those handed over, unless
  * `storage.redirect.disable` forbids both. Descriptors are kept in the Redis of the section `redis`
  * where `storage.cache` says so, which needs a plugin `cache/redis`. Coordination is not switched on by a
- * document: distribution has none.
+ * document: distribution has none. `notifications.endpoints` need the plugin `notification/webhook`.
  *
  * @param document the parsed YAML or JSON; it is neither changed nor kept.
  * @throws OptionsError with everything in the document that is wrong, unknown, or not supported.
@@ -85,6 +87,7 @@ export function fromConfig(document: unknown, plugins: readonly AnyPluginFactory
       value.storage.redirect?.disable === true
         ? undefined
         : (middlewarePlugin(value.middleware) ?? delegatePlugin(plugins)),
+    notifications: { sinks: configuredSinks(value.notifications) },
     prefix: http?.prefix ?? undefined,
     readOnly: value.storage.maintenance?.readOnly?.enabled ?? undefined,
     delete: { enabled: value.storage.delete?.enabled ?? undefined },

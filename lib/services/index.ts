@@ -79,6 +79,7 @@ export interface Services {
   readonly tags: TagStore;
   readonly referrers: Referrers;
   readonly catalog: Catalog;
+  readonly leases: Leases;
 }
 
 const ALWAYS: OffloadSettings = { minSize: 0, head: true, isSpared: () => false, onFailure: 'stream' };
@@ -120,6 +121,7 @@ export function createServices(parts: ServiceParts): Services {
     tags,
     referrers,
     catalog,
+    leases,
   };
 }
 

@@ -101,25 +101,28 @@ export class ManifestStore {
   /**
    * Deletes a manifest, with its tags and its place among the referrers of its subject; or only a tag.
    *
+   * @returns the tags that went.
    * @throws RegistryError `MANIFEST_UNKNOWN`.
    */
-  async delete(repository: RepositoryName, reference: Reference): Promise<void> {
-    const removed = isDigestReference(reference)
+  async delete(repository: RepositoryName, reference: Reference): Promise<readonly Tag[]> {
+    const tags = isDigestReference(reference)
       ? await this.#deleteRevision(repository, reference)
-      : await this.#parts.tags.delete(repository, reference);
-    if (!removed) throw new RegistryError('MANIFEST_UNKNOWN', { name: repository, reference });
+      : (await this.#parts.tags.delete(repository, reference)) && [reference];
+    if (!tags) throw new RegistryError('MANIFEST_UNKNOWN', { name: repository, reference });
+    return tags;
   }
 
-  async #deleteRevision(repository: RepositoryName, digest: Digest): Promise<boolean> {
+  /** The tags that went with it, or `false` when it was not there. */
+  async #deleteRevision(repository: RepositoryName, digest: Digest): Promise<readonly Tag[] | false> {
     const { reader, tags, referrers, foreign } = this.#parts;
     if (!(await reader.isLinked(repository, digest))) return false;
     const stored = await reader.read(repository, digest);
-    await tags.deleteAllOf(repository, digest);
+    const removedTags = await tags.deleteAllOf(repository, digest);
     if (stored !== undefined) await referrers.remove(repository, stored);
     const removed = await reader.remove(repository, digest);
     // Last, as an entry of a manifest that is gone says nothing, and one that is missing says something wrong.
     if (stored !== undefined) await foreign.remove(repository, stored);
-    return removed;
+    return removed && removedTags;
   }
 }
 

@@ -92,16 +92,18 @@ export class TagStore {
     return hasChild(this.#storage, repositoryKey(repository), isContent);
   }
 
-  /** Removes every tag that leads to the manifest. Its cost is that of the repository's tags: links have no way back. */
-  async deleteAllOf(repository: RepositoryName, digest: Digest): Promise<void> {
+  /** Removes every tag that leads to the manifest; answers which. Its cost is that of the repository's tags: links have no way back. */
+  async deleteAllOf(repository: RepositoryName, digest: Digest): Promise<readonly Tag[]> {
     const tags: Tag[] = [];
     for await (const { name } of childrenOf(this.#storage, tagsKey(repository))) if (isTag(name)) tags.push(name);
-    await mapBounded(tags, AT_ONCE, async (tag) => {
-      if ((await this.resolve(repository, tag)) !== digest) return;
-      await this.#turn(repository, tag, async (lease) => {
+    const removed = await mapBounded(tags, AT_ONCE, async (tag) => {
+      if ((await this.resolve(repository, tag)) !== digest) return false;
+      return this.#turn(repository, tag, async (lease) => {
         // It may lead elsewhere by now.
-        if ((await this.resolve(repository, tag)) === digest) await this.#remove(repository, tag, lease);
+        if ((await this.resolve(repository, tag)) !== digest) return false;
+        return this.#remove(repository, tag, lease);
       });
     });
+    return tags.filter((_, index) => removed[index]);
   }
 }

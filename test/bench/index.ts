@@ -1,6 +1,7 @@
 // `npm run bench`: koa-registry's standalone example and docker-registry side by side, then itself with
-// logins and without, behind nginx and with redirects, then on object stores beside their SDKs. A missed
-// target is a line in the table and not an error; the exit code says only whether the bench could run.
+// logins and without, behind nginx, with redirects and with listeners that are away, then on object stores
+// beside their SDKs. A missed target is a line in the table and not an error; the exit code says only
+// whether the bench could run.
 import { rmSync } from 'node:fs';
 import { mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -82,7 +82,7 @@ function comparisonTable(comparisons: readonly Comparison[], names: string): str
     number(row.ours.median),
     number(row.theirs.median),
     number(row.ratio, 2),
-    `>= ${number(row.target, 1)}`,
+    `>= ${number(row.target, 2)}`,
     verdict(row.met),
     pair(row, ({ latencyMs }) => number(latencyMs.p50, 2)),
     pair(row, ({ latencyMs }) => number(latencyMs.p99, 2)),

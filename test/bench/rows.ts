@@ -9,8 +9,17 @@ import { type Image, tagAt } from './dataset.js';
 import { withHtpasswd, withToken } from './guarded.js';
 import { behindNginx, nginxAlone, withRedirect, withTrivialHandler } from './layered.js';
 import { measureLoad, type Sample, timed } from './load.js';
+import {
+  deliveringBatches,
+  deliveringSingly,
+  measureEvents,
+  withDeadSink,
+  withHangingSink,
+  withoutSink,
+} from './notified.js';
 import { pushBlob, type RandomBlobs, removePushed } from './push.js';
 import { type Contender, dockerRegistry, koaRegistry, type Server } from './server.js';
+import { pushBlobs, pushManifests } from './small-pushes.js';
 
 /** What any row may use. */
 export interface Stage {
@@ -28,7 +37,7 @@ export interface ImageStage extends Stage {
 /** One comparison of two servers. */
 export interface Row<V extends Server = Server, S extends Stage = ImageStage> {
   readonly name: string;
-  readonly unit: 'requests/s' | 'MB/s';
+  readonly unit: 'requests/s' | 'events/s' | 'MB/s';
   /** The least ratio of our rate to theirs. */
   readonly target: number;
   measure(server: V, stage: S): Promise<Sample>;
@@ -72,6 +81,8 @@ const manifestByDigest = ask({
   path: ({ manifest }) => `manifests/${manifest.digest}`,
   length: ({ manifest }) => manifest.size,
 });
+
+const smallBlob = ask({ path: ({ small }) => `blobs/${small.digest}`, length: ({ small }) => small.size });
 
 const TAGS_PAGE = `tags/list?n=100&last=${tagAt(4999)}`;
 
@@ -130,7 +141,7 @@ const againstDistribution: readonly Row[] = [
     name: '1 KiB blob GET',
     unit: 'requests/s',
     target: 8,
-    measure: ask({ path: ({ small }) => `blobs/${small.digest}`, length: ({ small }) => small.size }),
+    measure: smallBlob,
   },
   {
     name: '256 MiB blob GET',
@@ -192,6 +203,33 @@ function redirected(ours: Contender): readonly Row[] {
   ];
 }
 
+/** What nobody takes may cost next to nothing. */
+function untold({ name: sink }: Contender): readonly Row[] {
+  const row = (name: string, measure: Row['measure']): Row => ({
+    name: `${name}, ${sink}`,
+    unit: 'requests/s',
+    target: 0.95,
+    measure,
+  });
+  return [
+    row('manifest PUT by tag', pushManifests),
+    row('1 KiB blob POST', pushBlobs),
+    row('manifest GET by digest', manifestByDigest),
+    row('1 KiB blob GET', smallBlob),
+  ];
+}
+
+/** For information: the events of pulls, once the last of these is answered. */
+const delivered: readonly Row[] = [
+  {
+    name: 'events through a webhook on loopback',
+    unit: 'events/s',
+    target: 1,
+    measure: (server, stage) =>
+      measureEvents(server.name, async () => (await manifestByDigest(server, stage)).operations),
+  },
+];
+
 export const contests: readonly Contest[] = [
   { ours: koaRegistry, theirs: dockerRegistry, rows: againstDistribution },
   { ours: withHtpasswd, theirs: koaRegistry, rows: withLogin('htpasswd') },
@@ -199,6 +237,9 @@ export const contests: readonly Contest[] = [
   { ours: behindNginx, theirs: nginxAlone, rows: offloaded, program: 'nginx' },
   { ours: withTrivialHandler, theirs: koaRegistry, rows: redirected(withTrivialHandler) },
   { ours: withRedirect, theirs: koaRegistry, rows: redirected(withRedirect) },
+  { ours: withDeadSink, theirs: withoutSink, rows: untold(withDeadSink) },
+  { ours: withHangingSink, theirs: withoutSink, rows: untold(withHangingSink) },
+  { ours: deliveringBatches, theirs: deliveringSingly, rows: delivered },
 ];
 
 /** Every row of every contest. */

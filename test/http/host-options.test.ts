@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { request } from 'node:http';
 import { mock } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   basicChallenge,
   definePlugin,
@@ -11,6 +12,7 @@ import {
   OCI_INDEX,
   OptionsError,
   RegistryError,
+  type RegistryEvent,
   type RegistryOptions,
   registry,
 } from 'koa-registry';
@@ -170,6 +172,72 @@ const filled = storageOf(async () => {
   return driver;
 });
 
+/** The repositories of what a sink was told. */
+const tried: string[] = [];
+
+/** Takes nothing. */
+const deaf = definePlugin({
+  kind: 'notification',
+  name: 'deaf',
+  options: NONE,
+  create: () => ({
+    delivery: { threshold: 1000 },
+    write: async ([event]: readonly RegistryEvent[]) => {
+      tried.push(event?.target.repository ?? '');
+      throw new Error('deaf');
+    },
+  }),
+});
+const told = (options: RegistryOptions['notifications'] = {}) => ({
+  notifications: { sinks: [deaf()], drainTimeout: 0, ...options },
+});
+
+/** What is counted of two pushes and a HEAD. */
+const countTold =
+  (what: 'events' | 'dropped'): Observe =>
+  async ({ url, registry: { counters } }) => {
+    const client = new RegistryClient(url);
+    await client.pushBlob('a', BLOB, 'post');
+    await client.pushBlob('b', BLOB, 'post');
+    await fetch(`${url}/v2/a/blobs/${DIGEST}`, { method: 'HEAD' });
+    return counters().notifications.deaf?.[what];
+  };
+
+/** Of which push a sink that was told of two is told now. */
+const firstTold: Observe = async ({ url }) => {
+  const client = new RegistryClient(url);
+  await client.pushBlob('a', BLOB, 'post');
+  await client.pushBlob('b', BLOB, 'post');
+  const before = tried.length;
+  for (let turn = 0; turn < 1000 && tried.length < before + 2; turn++) await sleep(5);
+  return tried.at(-1);
+};
+
+/** How much a store has kept of two pushes. */
+const countKept: Observe = async ({ url }) => {
+  const client = new RegistryClient(url);
+  await client.pushBlob('a', BLOB, 'post');
+  await client.pushBlob('b', BLOB, 'post');
+  return kept.length;
+};
+
+const kept: RegistryEvent[] = [];
+const keeping = definePlugin({
+  kind: 'queue',
+  name: 'keeping',
+  options: NONE,
+  create: () => ({
+    shared: false,
+    open: async () => ({
+      length: 0,
+      bytes: 0,
+      append: async (events: readonly RegistryEvent[]) => void kept.push(...events),
+      peek: async () => [],
+      remove: async () => undefined,
+    }),
+  }),
+});
+
 const elsewhere = (options: Partial<RegistryOptions> = {}) => ({ layer: layer(), ...options });
 const failing = definePlugin({
   kind: 'layer',
@@ -242,6 +310,12 @@ const ROWS: readonly Row[] = [
   { path: 'failedLogins.window', given: guessing({ limit: 1 }), options: guessing({ limit: 1, window: '10s' }), observe: pauseOfGuess, expected: [false, true] },
   { path: 'coordination', options: { coordination: coordination() }, observe: status('/v2/a/manifests/b', pushManifest({ schemaVersion: 2, mediaType: OCI_INDEX, manifests: [] }, OCI_INDEX)), expected: [201, 503] },
   { path: 'layer', options: { layer: layer() }, observe: pullPushed, expected: [200, 307] },
+  { path: 'notifications.sinks', options: told(), observe: countTold('events'), expected: [undefined, 2] },
+  { path: 'notifications.includeHead', given: told(), options: told({ includeHead: true }), observe: countTold('events'), expected: [2, 3] },
+  { path: 'notifications.queue.maxEvents', given: told(), options: told({ queue: { maxEvents: 1 } }), observe: countTold('dropped'), expected: [0, 1] },
+  { path: 'notifications.queue.maxBytes', given: told(), options: told({ queue: { maxBytes: 1 } }), observe: countTold('dropped'), expected: [0, 1] },
+  { path: 'notifications.queue.overflow', given: told({ queue: { maxEvents: 1 } }), options: told({ queue: { maxEvents: 1, overflow: 'drop-newest' } }), observe: firstTold, expected: ['b', 'a'] },
+  { path: 'notifications.queue.store', given: told(), options: told({ queue: { store: keeping() } }), observe: countKept, expected: [0, 2] },
   { path: 'offload.minSize', given: elsewhere(), options: elsewhere({ offload: { minSize: '1KiB' } }), observe: pullPushed, expected: [307, 200] },
   { path: 'offload.head', given: elsewhere(), options: elsewhere({ offload: { head: false } }), observe: headPushed, expected: [307, 200] },
   { path: 'offload.spare.userAgents', given: elsewhere(), options: elsewhere({ offload: { spare: { userAgents: ['NODE'] } } }), observe: pullPushed, expected: [307, 200] },
@@ -274,6 +348,8 @@ const ELSEWHERE = [
   'http.bodyTimeout',
   'failedLogins.delay',
   'failedLogins.maxDelay',
+  'notifications.deadLetters',
+  'notifications.drainTimeout',
   'uploads.purge.enabled',
   'uploads.purge.age',
   'uploads.purge.interval',
@@ -337,6 +413,56 @@ test('uploads.purge removes what nobody has touched for long, from time to time'
   assert.equal(await isKept({ interval: '1m' }, MINUTE), false);
 });
 
+test('notifications.deadLetters gets what a sink has refused too often', async () => {
+  const refused: string[] = [];
+  const dead = definePlugin({
+    kind: 'notification',
+    name: 'dead',
+    options: NONE,
+    create: () => ({ write: async ([event]: readonly RegistryEvent[]) => void refused.push(event?.action ?? '') }),
+  });
+  const once = definePlugin({
+    kind: 'notification',
+    name: 'once',
+    options: NONE,
+    create: () => ({ delivery: { maxAttempts: 1 }, write: () => Promise.reject(new Error('no')) }),
+  });
+  const notifications = { sinks: [once()], deadLetters: dead() };
+  await withHost({ options: { notifications } }, ({ url }) => new RegistryClient(url).pushBlob('a', BLOB));
+  assert.deepEqual(refused, ['push']);
+});
+
+test('notifications.drainTimeout is how long closing waits for the delivery', async () => {
+  for (const [drainTimeout, delivered] of [
+    ['1m', 1],
+    [0, 0],
+  ] as const) {
+    let written = 0;
+    const slow = definePlugin({
+      kind: 'notification',
+      name: 'slow',
+      options: NONE,
+      create: () => ({
+        write: async (_events: readonly RegistryEvent[], { signal }: { signal: AbortSignal }) => {
+          await sleep(30, undefined, { signal });
+          written += 1;
+        },
+      }),
+    });
+    const notifications = { sinks: [slow()], drainTimeout };
+    await withHost({ options: { notifications } }, ({ url }) => new RegistryClient(url).pushBlob('a', BLOB));
+    assert.equal(written, delivered);
+  }
+});
+
+test('two sinks of one name are refused', () => {
+  const notifications = { sinks: [deaf(), deaf()] };
+  assert.throws(
+    () => registry({ storage: memory(), notifications }),
+    (error) => error instanceof OptionsError && error.problems[0]?.path === 'notifications.sinks[1]',
+  );
+});
+
 /** Timers may be early by a fraction of a millisecond. */
 const EARLY = 2;
 
@@ -390,6 +516,7 @@ test('every option has a row above', () => {
     http: { host: 'https://r.example', secret: 'x' },
     metadata: { fallback: 'v1' },
     ...pushUrls({ allow: [] }),
+    ...told({ queue: { store: keeping() }, deadLetters: deaf() }),
     logger,
   });
   const isGroup = (value: unknown) => value?.constructor === Object && Object.keys(value).length > 0;

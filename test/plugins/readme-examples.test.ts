@@ -118,7 +118,14 @@ function withToken(headers: Record<string, string>): Record<string, string> {
 }
 
 /** Nobody has a bucket here: that the options are right is what can be seen. */
-const NEEDS_BACKEND = new Set(['storage/gcs', 'storage/s3', 'cache/redis', 'coordination/redis']);
+const NEEDS_BACKEND = new Set([
+  'storage/gcs',
+  'storage/s3',
+  'cache/redis',
+  'coordination/redis',
+  'notification/redis',
+  'queue/redis',
+]);
 
 const test = suite('plugins/README.md');
 const home = process.cwd();

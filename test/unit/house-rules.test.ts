@@ -22,12 +22,14 @@ interface Rule {
 }
 
 const CORE = [
+  'backend',
   'contracts',
   'errors',
   'federation',
   'health',
   'http',
   'model',
+  'notifications',
   'object-storage',
   'options',
   'plugin',
@@ -49,8 +51,9 @@ const RULES: Readonly<Record<string, Rule>> = {
   },
   'object-storage': { core: DOMAIN, packages: ['node:*'] },
   services: { core: DOMAIN, packages: ['hash-wasm', 'lru-cache', 'node:*'] },
+  notifications: { core: DOMAIN, packages: ['node:*'] },
   http: {
-    core: ['services', ...DOMAIN],
+    core: ['notifications', 'services', ...DOMAIN],
     packages: ['@koa/router', 'koa-compose', 'raw-body', 'node:*'],
     types: ['koa'],
   },
@@ -61,6 +64,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   health: { core: ['plugin', 'services', ...DOMAIN], packages: ['node:*'] },
   options: { core: ['plugin', ...DOMAIN], packages: ['zod', 'node:http'] },
   'several-hosts': { core: ['options', 'plugin', ...DOMAIN], packages: [] },
+  backend: { core: CORE, packages: [] },
   registry: { core: CORE, packages: ['node:*', 'pino', 'koa-compose'], types: ['koa'] },
   index: { core: CORE, packages: [] },
 };

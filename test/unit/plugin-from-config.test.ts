@@ -13,6 +13,7 @@ import { resolveOptions } from '../../lib/options.js';
 import {
   type AnyPluginFactory,
   definePlugin,
+  deliveryOptions,
   fromConfig,
   isPlugin,
   secret,
@@ -43,6 +44,12 @@ const htpasswd = definePlugin({
   create: never,
 });
 const delegate = definePlugin({ kind: 'layer', name: 'delegate', options: z.strictObject({}), create: never });
+const webhook = definePlugin({
+  kind: 'notification',
+  name: 'webhook',
+  options: z.strictObject({ ...deliveryOptions(), url: z.url(), headers: z.record(z.string(), z.array(z.string())) }),
+  create: never,
+});
 const cloudfront = definePlugin({
   kind: 'layer',
   name: 'cloudfront',
@@ -194,6 +201,43 @@ test('middleware.storage names the layer plugin and its options, spelled either 
   ]);
 });
 
+test('notifications.endpoints become sinks', () => {
+  const all = [...plugins, webhook];
+  const endpoint = {
+    name: 'audit',
+    url: 'https://listener.example/canary',
+    headers: { Authorization: ['Bearer canary'] },
+    timeout: '500ms',
+    threshold: 5,
+    backoff: '1s',
+    ignoredmediatypes: ['x/a'],
+    ignore: { mediatypes: ['x/b'], actions: ['pull'] },
+  };
+  const document = (...endpoints: object[]) => ({
+    storage: 'memory',
+    notifications: { events: { includereferences: true }, endpoints },
+  });
+  const [sink, ...others] =
+    fromConfig(document(endpoint, { ...endpoint, disabled: true }), all).notifications?.sinks ?? [];
+  assert.equal(others.length, 0);
+  assert.equal(sink?.definition, webhook.definition);
+  assert.deepEqual(sink?.options, {
+    name: 'audit',
+    url: 'https://listener.example/canary',
+    headers: { Authorization: ['Bearer canary'] },
+    timeout: 500,
+    threshold: 5,
+    backoff: 1000,
+    ignore: { mediaTypes: ['x/a', 'x/b'], actions: ['pull'] },
+  });
+  assert.deepEqual(read({ notifications: { endpoints: [] } }), {});
+  assert.deepEqual(problems(document(endpoint)), ['notifications.endpoints[0]: needs the plugin notification/webhook']);
+  assert.deepEqual(problems(document({ ...endpoint, treshold: 1 }), all), [
+    'notifications.endpoints[0].treshold: unknown option, did you mean "threshold"?',
+  ]);
+  assert.deepEqual(problems(document({ ...endpoint, ignore: { actions: ['jump'] } }), all).length, 1);
+});
+
 test('validation.manifests.urls becomes the lists of the registry, unless validation is off', () => {
   const urls = { allow: ['^https://a'], deny: ['b'] };
   assert.deepEqual(read({ validation: { manifests: { urls } } }), { validation: { manifests: { urls } } });
@@ -271,7 +315,6 @@ test('what this version cannot do is said, section by section', () => {
   const document = {
     storage: { inmemory: {}, cache: { blobdescriptor: 'inmemory', blobdescriptorsize: 5 } },
     validation: { manifests: { indexes: { platforms: 'list' } } },
-    notifications: { endpoints: [] },
     proxy: { remoteurl: 'https://r' },
     policy: {},
     compatibility: {},
@@ -286,7 +329,7 @@ test('what this version cannot do is said, section by section', () => {
   ]) {
     assert.ok(found.includes(path), path);
   }
-  assert.equal(found.length, 6);
+  assert.equal(found.length, 5);
 });
 
 test('everything unknown is named at once, with what was probably meant', () => {

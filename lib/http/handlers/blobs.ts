@@ -7,6 +7,7 @@ import { OCTET_STREAM } from '../../model/media-types.js';
 import { type ByteRange, parseRange } from '../../model/range.js';
 import { answerEmpty, isNotModified } from '../answers.js';
 import type { Call } from '../call.js';
+import { notifyOfBlobPull, notifyOfDelete } from '../notify.js';
 import type { Handler } from '../routes.js';
 
 export const getBlob: Handler = async (call) => {
@@ -19,12 +20,13 @@ export const getBlob: Handler = async (call) => {
     ctx.status = 304;
     return;
   }
-  if (await answeredElsewhere(call, descriptor)) return;
+  if (await answeredElsewhere(call, descriptor)) return notifyOfBlobPull(call, descriptor);
   if (ctx.method === 'HEAD') {
     setContentHeaders(call);
     ctx.set('Content-Type', OCTET_STREAM);
     ctx.status = 200;
     ctx.length = size;
+    notifyOfBlobPull(call, descriptor);
     return;
   }
   await sendBlob(call, descriptor, wantedRange(call, size));
@@ -82,6 +84,8 @@ async function sendBlob(call: Call, descriptor: Descriptor, range: ByteRange | u
   }
   ctx.body = content;
   ctx.length = range === undefined ? size : range.end - range.start + 1;
+  // Of a blob that is pulled in parts the last one counts.
+  if (range === undefined || range.end === size - 1) notifyOfBlobPull(call, descriptor);
 }
 
 /** Lets the layer handler answer: by a redirect, or by headers for a front server that sends the file. */
@@ -130,5 +134,6 @@ class BlobRequest implements LayerRequest {
 
 export const deleteBlob: Handler = async (call) => {
   await call.services.blobs.delete(call.repository, call.digest);
+  await notifyOfDelete(call, { digest: call.digest });
   answerEmpty(call.ctx, 202);
 };

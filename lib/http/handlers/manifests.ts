@@ -6,6 +6,7 @@ import type { StoredManifest } from '../../services/manifest-reader.js';
 import { answerEmpty, isNotModified } from '../answers.js';
 import { manifestBody } from '../body.js';
 import type { Call } from '../call.js';
+import { notifyOfDelete, notifyOfManifestPull, notifyOfManifestPush } from '../notify.js';
 import type { Handler } from '../routes.js';
 
 /** More tags in one push are answered 414; the specification asks for at least 10. */
@@ -15,7 +16,8 @@ export const getManifest: Handler = async (call) => {
   const { ctx, repository, reference } = call;
   const { manifests } = call.services;
   const found = await manifests.get(repository, reference);
-  const { digest, bytes, manifest } = isDigestReference(reference) ? found : await acceptable(call, found);
+  const answered = isDigestReference(reference) ? found : await acceptable(call, found);
+  const { digest, bytes, manifest } = answered;
   ctx.set('Docker-Content-Digest', isDigestReference(reference) ? reference : digest);
   ctx.set('ETag', `"${digest}"`);
   if (isNotModified(call.header('if-none-match'), digest)) {
@@ -25,6 +27,7 @@ export const getManifest: Handler = async (call) => {
   ctx.status = 200;
   ctx.set('Content-Type', manifest.mediaType);
   ctx.body = bytes;
+  notifyOfManifestPull(call, answered);
 };
 
 /**
@@ -50,7 +53,9 @@ export const putManifest: Handler = async (call) => {
   const tags = [...new Set(given.map(parseTag))];
   const mediaType = mediaTypeOf(call.header('content-type'));
   const bytes = await manifestBody(call);
-  const { digest, manifest } = await call.services.manifests.put({ repository, reference, bytes, mediaType, tags });
+  const stored = await call.services.manifests.put({ repository, reference, bytes, mediaType, tags });
+  const { digest, manifest } = stored;
+  await notifyOfManifestPush(call, stored, isDigestReference(reference) ? tags : [reference, ...tags]);
   ctx.set('Location', call.urls.manifest(repository, digest));
   ctx.set('Docker-Content-Digest', digest);
   if (manifest.subject !== undefined) ctx.set('OCI-Subject', manifest.subject.digest);
@@ -59,6 +64,9 @@ export const putManifest: Handler = async (call) => {
 };
 
 export const deleteManifest: Handler = async (call) => {
-  await call.services.manifests.delete(call.repository, call.reference);
+  const { repository, reference } = call;
+  const tags = await call.services.manifests.delete(repository, reference);
+  if (isDigestReference(reference)) await notifyOfDelete(call, { digest: reference });
+  for (const tag of tags) await notifyOfDelete(call, { tag });
   answerEmpty(call.ctx, 202);
 };

@@ -8,6 +8,7 @@ import { answerEmpty } from '../answers.js';
 import { hasBody, requestBody } from '../body.js';
 import type { Call } from '../call.js';
 import { mayAlso, pullScope } from '../grants.js';
+import { notifyOfBlob } from '../notify.js';
 import type { Handler } from '../routes.js';
 
 /** A blob of no bytes needs no body. */
@@ -23,7 +24,8 @@ export const startUpload: Handler = async (call) => {
   const digest = named === undefined ? undefined : parseDigest(named);
   const algorithm = digest ? digestAlgorithm(digest) : parseDigestAlgorithm(call.query('digest-algorithm') ?? 'sha256');
   if (digest !== undefined && (hasBody(ctx.req) || digest === digestOf(NOTHING, algorithm))) {
-    await services.uploads.receive(repository, digest, hasBody(ctx.req) ? chunk(call) : undefined);
+    const blob = await services.uploads.receive(repository, digest, hasBody(ctx.req) ? chunk(call) : undefined);
+    await notifyOfBlob(call, 'push', digest, blob);
     answerCreated(call, digest);
     return;
   }
@@ -52,7 +54,8 @@ export const finishUpload: Handler = async (call) => {
   const digest = parseDigest(named);
   const reference = await session(call);
   await sayingWhereItStands(call, reference, async () => {
-    await call.services.uploads.finish(reference, digest, hasBody(call.ctx.req) ? chunk(call) : undefined);
+    const blob = await call.services.uploads.finish(reference, digest, hasBody(call.ctx.req) ? chunk(call) : undefined);
+    await notifyOfBlob(call, 'push', digest, blob);
     answerCreated(call, digest);
   });
 };
@@ -124,7 +127,9 @@ function answerCreated(call: Call, digest: Digest): void {
  */
 async function mounted(call: Call, digest: Digest): Promise<boolean> {
   for (const source of await mountSources(call, digest)) {
-    if ((await call.services.blobs.mount(call.repository, digest, source)) === undefined) continue;
+    const blob = await call.services.blobs.mount(call.repository, digest, source);
+    if (blob === undefined) continue;
+    await notifyOfBlob(call, 'mount', digest, blob, source);
     answerCreated(call, digest);
     return true;
   }

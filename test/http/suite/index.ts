@@ -13,6 +13,7 @@ import { catalogSuite } from './catalog.js';
 import { chunksSuite } from './chunks.js';
 import { concurrencySuite } from './concurrency.js';
 import { deletesSuite } from './deletes.js';
+import { eventsSuite } from './events.js';
 import { foreignSuite } from './foreign.js';
 import { layerSuite } from './layer.js';
 import { manifestPushSuite } from './manifest-push.js';
@@ -55,6 +56,7 @@ const SUITES: Readonly<Record<string, Suite>> = {
   auth: authSuite,
   layer: layerSuite,
   foreign: foreignSuite,
+  events: eventsSuite,
   metadata: metadataSuite,
   cache: cacheSuite,
   backend: backendSuite,

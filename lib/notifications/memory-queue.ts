@@ -1,0 +1,73 @@
+// Events that wait in memory: a ring, so that adding one and dropping the oldest cost the same however many wait.
+import type { QueuedEvent, RegistryEvent } from '../contracts/notification.js';
+import { sizeOf } from './event-size.js';
+import type { PendingEvents } from './pending-events.js';
+
+/** It doubles when it is full. */
+const FIRST_CAPACITY = 64;
+
+interface Waiting extends QueuedEvent {
+  readonly size: number;
+  readonly position: number;
+}
+
+export class MemoryQueue implements PendingEvents {
+  readonly isDurable = false;
+  #ring: (Waiting | undefined)[] = new Array(FIRST_CAPACITY);
+  /** They count all that ever came; the ring holds what is between them. */
+  #first = 0;
+  #next = 0;
+  #bytes = 0;
+
+  get length(): number {
+    return this.#next - this.#first;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  add(event: RegistryEvent): undefined {
+    if (this.length === this.#ring.length) this.#grow();
+    const waiting = { event, size: sizeOf(event), position: this.#next };
+    this.#ring[this.#next % this.#ring.length] = waiting;
+    this.#next += 1;
+    this.#bytes += waiting.size;
+  }
+
+  #grow(): void {
+    const ring: (Waiting | undefined)[] = new Array(2 * this.#ring.length);
+    for (let position = this.#first; position < this.#next; position++) {
+      ring[position % ring.length] = this.#ring[position % this.#ring.length];
+    }
+    this.#ring = ring;
+  }
+
+  peek(count: number): readonly QueuedEvent[] {
+    const events: QueuedEvent[] = [];
+    const end = Math.min(this.#next, this.#first + count);
+    for (let position = this.#first; position < end; position++) {
+      events.push(this.#ring[position % this.#ring.length] as Waiting);
+    }
+    return events;
+  }
+
+  /** Those that were dropped meanwhile are gone already. */
+  remove(events: readonly QueuedEvent[]): undefined {
+    const last = events.at(-1) as Waiting | undefined;
+    while (last !== undefined && this.#first <= last.position) this.dropOldest();
+  }
+
+  dropOldest(): boolean {
+    if (this.length === 0) return false;
+    const index = this.#first % this.#ring.length;
+    this.#bytes -= this.#ring[index]?.size ?? 0;
+    this.#ring[index] = undefined;
+    this.#first += 1;
+    return true;
+  }
+
+  async close(): Promise<void> {
+    while (this.length > 0) this.dropOldest();
+  }
+}
