@@ -15,8 +15,17 @@ export interface Health {
 /** In milliseconds: a backend that takes longer to say that it is well is not. */
 const PATIENCE = 5_000;
 
-/** @param dispensable without these a registry goes on from its store. */
-export async function healthOf(lifecycle: Lifecycle<PluginSet>, dispensable: readonly string[]): Promise<Health> {
+export interface HealthOptions {
+  /** Without these a registry goes on from its store. */
+  readonly dispensable: readonly string[];
+  /** What a plugin has lately failed with, by the option that holds it; it may say of itself that it is well. */
+  readonly failures: Readonly<Record<string, unknown>>;
+}
+
+export async function healthOf(
+  lifecycle: Lifecycle<PluginSet>,
+  { dispensable, failures }: HealthOptions,
+): Promise<Health> {
   const instances = lifecycle.current();
   if (instances === undefined) {
     const failure = lifecycle.failure();
@@ -26,11 +35,15 @@ export async function healthOf(lifecycle: Lifecycle<PluginSet>, dispensable: rea
       checks: failure ? { [failure.plugin]: failure.message } : { plugins: 'not started' },
     };
   }
+  /** What the plugin says is wrong counts for more than what it has failed with. */
+  const answerOf = async (name: string, instance: unknown): Promise<string | undefined> => {
+    const plugin = lifecycle.plugins[name];
+    const answer = await check(instance, plugin, argumentsOf(name, instances));
+    const isWell = answer === undefined || answer === 'ok';
+    return isWell && failures[name] !== undefined ? told(plugin, failures[name]) : answer;
+  };
   const checks = await Promise.all(
-    Object.entries(instances).map(
-      async ([name, instance]) =>
-        [name, await check(instance, lifecycle.plugins[name], argumentsOf(name, instances))] as const,
-    ),
+    Object.entries(instances).map(async ([name, instance]) => [name, await answerOf(name, instance)] as const),
   );
   const asked = checks.filter((entry): entry is readonly [string, string] => entry[1] !== undefined);
   const away = asked.filter(([, answer]) => answer !== 'ok');
@@ -55,6 +68,11 @@ async function check(instance: unknown, plugin: PluginSet[string], given: object
     await Promise.race([ask.call(instance, { ...given, signal }), late]);
     return 'ok';
   } catch (error) {
-    return isPlugin(plugin) ? reportFailure(plugin, error).message : String(error);
+    return told(plugin, error);
   }
+}
+
+/** Without the plugin's secrets. */
+function told(plugin: PluginSet[string], error: unknown): string {
+  return isPlugin(plugin) ? reportFailure(plugin, error).message : String(error);
 }

@@ -107,7 +107,11 @@ class Backend {
     // Whoever sends requests only to what is healthy would otherwise wait for the first one for ever.
     this.lifecycle.start();
     const dispensable = this.#options.offload.onFailure === 'stream' ? ['layer'] : [];
-    return healthOf(this.lifecycle, ['cache', 'coordination', ...dispensable]);
+    const layerFailure = this.#services?.offload?.failure;
+    return healthOf(this.lifecycle, {
+      dispensable: ['cache', 'coordination', ...dispensable],
+      failures: { layer: layerFailure },
+    });
   }
 
   counters(): Counters {
@@ -153,8 +157,8 @@ class Backend {
       try {
         await this.lifecycle.ready({ signal: AbortSignal.timeout(START_PATIENCE) });
         return this.services();
-      } catch (cause) {
-        throw new RegistryError('UNAVAILABLE', undefined, { cause });
+      } catch {
+        throw new RegistryError('UNAVAILABLE', undefined, { cause: new Error('the plugins are not all up yet') });
       }
     }
     const seconds = Math.max(1, Math.ceil((failure.retryAt - Date.now()) / 1000));
