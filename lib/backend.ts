@@ -93,7 +93,7 @@ export class Backend {
     this.lifecycle.start();
     const layer = this.#parts.options.offload.onFailure === 'stream' ? ['layer'] : [];
     const dispensable = ['cache', 'coordination', 'queue', 'deadLetters', 'notifications', ...layer];
-    return healthOf(this.lifecycle, dispensable);
+    return healthOf(this.lifecycle, { dispensable, failures: { layer: this.#serving?.offload?.failure } });
   }
 
   counters(): Counters {
@@ -166,8 +166,8 @@ export class Backend {
       try {
         await this.lifecycle.ready({ signal: AbortSignal.timeout(START_PATIENCE) });
         return this.services();
-      } catch (cause) {
-        throw new RegistryError('UNAVAILABLE', undefined, { cause });
+      } catch {
+        throw new RegistryError('UNAVAILABLE', undefined, { cause: new Error('the plugins are not all up yet') });
       }
     }
     const seconds = Math.max(1, Math.ceil((failure.retryAt - Date.now()) / 1000));

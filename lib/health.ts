@@ -18,8 +18,17 @@ export interface Health {
 /** In milliseconds: a backend that takes longer to say that it is well is not. */
 const PATIENCE = 5_000;
 
-/** @param dispensable without these a registry goes on from its store. */
-export async function healthOf(lifecycle: Lifecycle<PluginSet>, dispensable: readonly string[]): Promise<Health> {
+export interface HealthOptions {
+  /** Without these a registry goes on from its store. */
+  readonly dispensable: readonly string[];
+  /** What a plugin has lately failed with, by the option that holds it; it may say of itself that it is well. */
+  readonly failures: Readonly<Record<string, unknown>>;
+}
+
+export async function healthOf(
+  lifecycle: Lifecycle<PluginSet>,
+  { dispensable, failures }: HealthOptions,
+): Promise<Health> {
   const instances = lifecycle.current();
   if (instances === undefined) {
     const failure = lifecycle.failure();
@@ -31,7 +40,10 @@ export async function healthOf(lifecycle: Lifecycle<PluginSet>, dispensable: rea
   }
   const answers = await Promise.all(
     eachOf(instances, lifecycle.plugins).map(async ({ option, name, instance, plugin }) => {
-      const answer = await check(instance, plugin, argumentsOf(option, instances));
+      const said = await check(instance, plugin, argumentsOf(option, instances));
+      // What the plugin says is wrong counts for more than what it has failed with.
+      const isWell = said === undefined || said === 'ok';
+      const answer = isWell && failures[name] !== undefined ? told(plugin, failures[name]) : said;
       return answer === undefined ? [] : [{ option, name, answer }];
     }),
   );
@@ -70,6 +82,11 @@ async function check(instance: unknown, plugin: unknown, given: object): Promise
     await Promise.race([ask.call(instance, { ...given, signal }), late]);
     return 'ok';
   } catch (error) {
-    return isPlugin(plugin) ? reportFailure(plugin, error).message : String(error);
+    return told(plugin, error);
   }
+}
+
+/** Without the plugin's secrets. */
+function told(plugin: unknown, error: unknown): string {
+  return isPlugin(plugin) ? reportFailure(plugin, error).message : String(error);
 }

@@ -8,6 +8,8 @@ export interface Manifest {
   readonly mediaType: string;
   /** Blobs that must be in the repository: the config first, then the layers. */
   readonly blobs: readonly Descriptor[];
+  /** That one of {@link blobs} which says what the others are; it is always here. */
+  readonly config?: Descriptor;
   /** Manifests that must be in the repository: the children of an index. */
   readonly manifests: readonly Descriptor[];
   /** The manifest that this one refers to; it need not exist. */
@@ -67,7 +69,7 @@ export function parseImageManifest(mediaType: string, document: Readonly<Record<
   const config = parseDescriptor(document.config, 'config');
   const artifactType = parseArtifactType(document.artifactType) ?? config.mediaType;
   const layers = parseDescriptors(document.layers, 'layers');
-  return { mediaType, blobs: [config, ...layers], manifests: [], artifactType, ...common };
+  return { mediaType, blobs: [config, ...layers], config, manifests: [], artifactType, ...common };
 }
 
 /** An index of manifests (OCI image-spec, "Image Index"; Docker "Manifest List"). */

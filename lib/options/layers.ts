@@ -1,4 +1,5 @@
 // The options that say when clients are sent elsewhere for the bytes of a blob, and where.
+import { RE2JS } from 're2js';
 import { z } from 'zod';
 import { OptionsError } from '../errors.js';
 import { checkOptions, repositoryGlob, size } from '../plugin/index.js';
@@ -27,28 +28,47 @@ export const offload = z.strictObject({
   onFailure: z.enum(['stream', 'unavailable']).default('stream'),
 });
 
-/** A regular expression that a whole URL is tested with, anywhere unless it has anchors. */
-const pattern = z.union([
-  z.instanceof(RegExp),
-  z.string().transform((source, context) => {
-    try {
-      return new RegExp(source);
-    } catch {
-      context.addIssue({ code: 'custom', message: 'must be a regular expression' });
-      return z.NEVER;
-    }
-  }),
-]);
+/** RE2's syntax, which is Go's and so distribution's; whatever a client sends, it is tested in linear time. */
+function compile(given: string | RegExp): RE2JS | undefined {
+  try {
+    if (typeof given === 'string') return RE2JS.compile(given);
+    return RE2JS.compile(given.source, given.flags.includes('i') ? RE2JS.CASE_INSENSITIVE : 0);
+  } catch {
+    return undefined;
+  }
+}
+
+/** A regular expression that a URL is tested with, anywhere unless it has anchors. */
+const pattern = z
+  .custom<string | RegExp>(
+    (given) => typeof given === 'string' || given instanceof RegExp,
+    'must be a regular expression',
+  )
+  .transform((given, context) => {
+    const compiled = compile(given);
+    if (compiled !== undefined) return { test: (text: string) => compiled.matcher(text).find() };
+    context.addIssue({
+      code: 'custom',
+      message: 'must be a regular expression as RE2 knows it: without look-around and back-references',
+    });
+    return z.NEVER;
+  });
+
+const hostName = z.string().regex(/^[\w-]+(?:\.[\w-]+)*$/);
 
 /** Which URLs a manifest may name. */
 export const urls = z.strictObject({
-  /**
-   * Where it is given, only URLs that one of these patterns matches. Those of an internal host (`127.0.0.1`,
-   * `10.0.0.7`, `localhost`) only by a pattern that is about that host. Default: URLs of all public hosts.
-   */
+  /** Where it is given, only URLs that one of these patterns matches. Default: URLs of all hosts. */
   allow: z.array(pattern).optional(),
   /** No URL that one of these patterns matches. */
   deny: z.array(pattern).default([]),
+  /**
+   * Names, addresses and networks on which a URL may be though they are internal (`localhost`, `10.0.0.0/8`,
+   * `mirror.corp`); names are not looked up. Default: none.
+   */
+  internalHosts: z
+    .array(z.union([network, hostName], { error: 'must be the name of a host, an address, or a network' }))
+    .default([]),
 });
 
 const PLACEHOLDER = /\{(\w*)\}/g;
@@ -57,8 +77,8 @@ const PLACEHOLDERS = ['repository', 'digest', 'key'];
 const siteUrl = z
   .string()
   .refine(
-    (text) => /^https?:\/\/[^/?#{}@\s]+\//.test(text) && URL.canParse(text.replaceAll(/[{}]/g, '')),
-    'must be an http or https URL',
+    (text) => /^https?:\/\/[^/?#{}@\s]+\/[^#\s]*$/.test(text) && URL.canParse(text.replaceAll(/[{}]/g, '')),
+    'must be an http or https URL without credentials and fragment, with a path',
   )
   .refine(
     (text) => [...text.matchAll(PLACEHOLDER)].every(([, name = '']) => PLACEHOLDERS.includes(name)),

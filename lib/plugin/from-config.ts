@@ -116,6 +116,7 @@ function configuredPurge(written: Written<ConfiguredPurge> | null | undefined): 
 }
 
 interface WrittenValidation {
+  readonly enabled?: boolean | null | undefined;
   readonly disabled?: boolean | null | undefined;
   readonly manifests?:
     | (Written<Omit<ConfiguredManifests, 'urls'>> & {
@@ -125,13 +126,17 @@ interface WrittenValidation {
     | undefined;
 }
 
-/** Of lists that are switched off distribution takes no notice. */
+/** Of lists that are switched off distribution takes no notice; where there are none it allows nothing. */
 function configuredManifests(written: WrittenValidation | null | undefined): ConfiguredManifests {
   const { references, urls } = written?.manifests ?? {};
-  const lists = written?.disabled === true ? undefined : urls;
+  if (written?.disabled === true && written.enabled !== true) return { references: references ?? undefined };
+  const [allow, deny] = [urls?.allow ?? [], urls?.deny ?? []];
   return {
     references: references ?? undefined,
-    urls: { allow: lists?.allow ?? undefined, deny: lists?.deny ?? undefined },
+    urls: {
+      allow: allow.length === 0 && deny.length > 0 ? undefined : allow,
+      deny: deny.length > 0 ? deny : undefined,
+    },
   };
 }
 

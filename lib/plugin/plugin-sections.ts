@@ -93,8 +93,11 @@ export function factoryOf(
   return plugins.find(({ definition }) => definition.kind === kind && definition.name === name);
 }
 
-/** The plugin that redirects blobs to the backend, where it is at hand. */
+/** The plugin that redirects blobs to the backend, where it is at hand; where the backend has no URLs, nothing does. */
 export function delegatePlugin(plugins: readonly AnyPluginFactory[]): Plugin<'layer'> | undefined {
   const factory = factoryOf(plugins, 'layer', 'delegate');
-  return factory && pluginsIn([bindPlugin(factory.definition)], 'layer')[0];
+  if (factory === undefined) return undefined;
+  const { definition } = factory;
+  const canBeWithout = Outline.of(definition.options)?.member('required') !== undefined;
+  return pluginsIn([bindPlugin(definition, canBeWithout ? { required: false } : {})], 'layer')[0];
 }

@@ -19,7 +19,10 @@ import type { Visibility } from './visibility.js';
 const AT_ONCE = 16;
 
 /** How many manifests that name a blob are looked at for one request. */
-const MOST_LOOKED_AT = 16;
+const MOST_LOOKED_AT = 32;
+
+/** The most URLs of one blob: a push of more is refused. */
+const MOST_URLS = 16;
 
 /** How many refused URLs are named in one answer. */
 const MOST_NAMED = 100;
@@ -52,19 +55,24 @@ export class ForeignLayers {
   assertAllowed({ blobs, manifests, subject }: Manifest): void {
     const problems: ErrorEntry[] = [];
     for (const { digest, urls = [] } of [...blobs, ...manifests, ...(subject ? [subject] : [])]) {
-      for (const url of urls) {
-        const problem = this.#urls.problemOf(url);
-        if (problem === undefined || problems.length === MOST_NAMED) continue;
-        problems.push(errorEntry('MANIFEST_INVALID', { digest, problem: `urls: ${problem}` }));
-      }
+      for (const problem of this.#problemsOf(urls)) problems.push(errorEntry('MANIFEST_INVALID', { digest, problem }));
+      if (problems.length >= MOST_NAMED) break;
     }
     const [first, ...also] = problems;
     if (first !== undefined) throw new RegistryError('MANIFEST_INVALID', first.detail, { also });
   }
 
-  /** Whether a manifest may name this blob though it is not here. */
-  mayBeAbsent(repository: RepositoryName, blob: Descriptor): boolean {
-    return isNonDistributable(blob.mediaType) || this.#isElsewhere(repository, blob);
+  #problemsOf(urls: readonly string[]): string[] {
+    if (urls.length > MOST_URLS) return [`urls: must not be more than ${MOST_URLS}`];
+    return urls.flatMap((url, index) => {
+      const problem = this.#urls.problemOf(url);
+      return problem === undefined ? [] : [`urls[${index}] ${problem}`];
+    });
+  }
+
+  /** Whether a manifest may name this blob though it is not here: a layer, never the config. */
+  mayBeAbsent(repository: RepositoryName, blob: Descriptor, { config }: Manifest): boolean {
+    return blob !== config && (isNonDistributable(blob.mediaType) || this.#isElsewhere(repository, blob));
   }
 
   #isElsewhere(repository: RepositoryName, { mediaType, urls = [] }: Descriptor): boolean {
@@ -72,7 +80,8 @@ export class ForeignLayers {
   }
 
   #entriesOf(repository: RepositoryName, { manifest }: StoredManifest): readonly Digest[] {
-    const elsewhere = manifest.blobs.filter((blob) => this.#isElsewhere(repository, blob));
+    const { blobs, config } = manifest;
+    const elsewhere = blobs.filter((blob) => blob !== config && this.#isElsewhere(repository, blob));
     return [...new Set(elsewhere.map(({ digest }) => digest))];
   }
 
@@ -86,10 +95,14 @@ export class ForeignLayers {
     );
   }
 
+  /** Another push may have made the manifest one of the repository again. */
   async remove(repository: RepositoryName, stored: StoredManifest): Promise<void> {
-    await mapBounded(this.#entriesOf(repository, stored), AT_ONCE, async (blob) => {
-      await this.#parts.visibility.removed(foreignKey(repository, blob));
-      await removeIfPresent(this.#parts.storage, foreignLinkKey(repository, blob, stored.digest));
+    const { storage, reader, visibility } = this.#parts;
+    const entries = this.#entriesOf(repository, stored);
+    if (entries.length === 0 || (await reader.isLinked(repository, stored.digest))) return;
+    await mapBounded(entries, AT_ONCE, async (blob) => {
+      await visibility.removed(foreignKey(repository, blob));
+      await removeIfPresent(storage, foreignLinkKey(repository, blob, stored.digest));
     });
   }
 
@@ -97,28 +110,31 @@ export class ForeignLayers {
    * Where a blob may be had that is not here: at the site of the options, else at the first URL of a manifest that
    * is still allowed. `undefined` where no manifest of the repository says.
    */
-  async urlOf(repository: RepositoryName, digest: Digest): Promise<string | undefined> {
-    const { visibility, sites } = this.#parts;
-    const look = () => this.#descriptors(repository, digest);
-    const blobs = (await visibility.find(foreignKey(repository, digest), look)) ?? [];
-    for (const { mediaType } of blobs) {
-      const site = sites.find((one) => one.serves(repository, mediaType));
-      if (site !== undefined) return site.urlOf(repository, digest, blobKey(digest));
-    }
-    return blobs.flatMap(({ urls = [] }) => urls).find((url) => this.#urls.allows(url));
+  urlOf(repository: RepositoryName, digest: Digest): Promise<string | undefined> {
+    const look = () => this.#look(repository, digest);
+    return this.#parts.visibility.find(foreignKey(repository, digest), look);
   }
 
-  /** What manifests that are in the repository say of a blob; `undefined` where there is none that does. */
-  async #descriptors(repository: RepositoryName, digest: Digest): Promise<Descriptor[] | undefined> {
-    const found: Descriptor[] = [];
+  async #look(repository: RepositoryName, digest: Digest): Promise<string | undefined> {
     let looked = 0;
     for await (const manifest of this.#manifestsOf(repository, digest)) {
       const stored = await this.#parts.reader.read(repository, manifest);
-      found.push(...(stored?.manifest.blobs.filter((blob) => blob.digest === digest) ?? []));
+      if (stored === undefined) continue;
+      const blobs = stored.manifest.blobs.filter((blob) => blob.digest === digest).slice(0, MOST_URLS);
+      const url = this.#firstOf(repository, blobs);
+      if (url !== undefined) return url;
       looked += 1;
-      if (looked === MOST_LOOKED_AT) break;
+      if (looked === MOST_LOOKED_AT) return undefined;
     }
-    return found.length === 0 ? undefined : found;
+    return undefined;
+  }
+
+  #firstOf(repository: RepositoryName, blobs: readonly Descriptor[]): string | undefined {
+    for (const { mediaType, digest } of blobs) {
+      const site = this.#parts.sites.find((one) => one.serves(repository, mediaType));
+      if (site !== undefined) return site.urlOf(repository, digest, blobKey(digest));
+    }
+    return blobs.flatMap(({ urls = [] }) => urls).find((url) => this.#urls.allows(url));
   }
 
   /** The names are the digests: an entry need not be read. */

@@ -1,6 +1,6 @@
 // Which URLs a manifest may name as the place of a layer. The registry itself never asks them for anything, but sends
 // its clients there: what is refused here is what could turn a client against somebody else.
-import { isWithin, networks } from './spared-clients.js';
+import { isWithin, networks } from './networks.js';
 
 /** Longer ones do not fit into every client's idea of a header. */
 const LONGEST = 2048;
@@ -14,6 +14,7 @@ const INTERNAL = networks([
   '10.0.0.0/8',
   '100.64.0.0/10',
   '127.0.0.0/8',
+  '168.63.129.16',
   '169.254.0.0/16',
   '172.16.0.0/12',
   '192.0.0.0/24',
@@ -30,31 +31,40 @@ const INTERNAL = networks([
   '2001::/23',
   '2001:db8::/32',
   '2002::/16',
+  '3fff::/20',
+  '5f00::/16',
   'fc00::/7',
   'fe80::/9',
   'ff00::/8',
 ]);
 
-/** Names that mean something only within a network, besides those without a dot. */
+/** Names that mean something only within a network, besides those without a dot; and such as no name can be. */
 const INTERNAL_NAME =
-  /^[^.]+$|(?:^|\.)(?:localhost|local|localdomain|internal|intranet|private|corp|home|lan|home\.arpa)$/;
+  /^[^.]*$|\.\.|^\.|\.$|\.(?:alt|arpa|consul|corp|home|internal|intra|intranet|invalid|lan|local|localdomain|localhost|localnet|onion|private|svc|test)$/;
 
-/** A host that no pattern can be about. */
-const ANY_HOST = 'any-host-at-all.example';
+/** Something that texts are tested with, such as a regular expression. */
+export interface Pattern {
+  test(text: string): boolean;
+}
 
 export interface ForeignUrlRules {
   /** Left out where every public host is allowed. */
-  readonly allow?: readonly RegExp[] | undefined;
-  readonly deny: readonly RegExp[];
+  readonly allow?: readonly Pattern[] | undefined;
+  readonly deny: readonly Pattern[];
+  /** Names, addresses and networks that would be internal, and are allowed as far as the patterns allow them. */
+  readonly internalHosts: readonly string[];
 }
 
 export class ForeignUrls {
-  readonly #allow: readonly RegExp[] | undefined;
-  readonly #deny: readonly RegExp[];
+  readonly #rules: ForeignUrlRules;
+  readonly #names: ReadonlySet<string>;
+  readonly #networks: ReturnType<typeof networks>;
 
-  constructor({ allow, deny }: ForeignUrlRules) {
-    this.#allow = allow?.map(withoutState);
-    this.#deny = deny.map(withoutState);
+  constructor(rules: ForeignUrlRules) {
+    const isNetwork = (host: string) => /^[\d.]+(?:\/|$)|:/.test(host);
+    this.#rules = rules;
+    this.#names = new Set(rules.internalHosts.filter((host) => !isNetwork(host)).map((name) => name.toLowerCase()));
+    this.#networks = networks(rules.internalHosts.filter(isNetwork));
   }
 
   allows(text: string): boolean {
@@ -66,36 +76,33 @@ export class ForeignUrls {
     if (text.length > LONGEST) return `must not be longer than ${LONGEST} characters`;
     if (!CHARACTERS.test(text) || !URL.canParse(text)) return 'must be an http or https URL of printable ASCII';
     const url = new URL(text);
-    if (url.username !== '' || url.password !== '' || authorityOf(text).includes('@'))
-      return 'must not have credentials';
+    // The parser takes `https://@host` for one without credentials; others may not.
+    if (`${url.username}${url.password}` !== '' || /^\w+:\/\/[^/?#]*@/.test(text)) return 'must not have credentials';
     if (text.includes('#')) return 'must not have a fragment';
-    if (this.#deny.some((pattern) => pattern.test(text))) return 'is denied';
-    if (this.#allow !== undefined && !this.#allow.some((pattern) => pattern.test(text))) return 'is not allowed';
-    if (isInternal(url) && !this.#isNamed(text)) return 'must not be on an internal host';
-    return undefined;
+    const host = url.hostname.replace(/^\[|\]$/g, '').replace(/\.$/, '');
+    return this.#problemByRules(spellings(text, url), host);
   }
 
-  /** Whether a pattern is about this host. One that would allow any host does not open what is internal. */
-  #isNamed(text: string): boolean {
-    const authority = authorityOf(text);
-    const port = /:\d*$/.exec(authority)?.[0] ?? '';
-    const elsewhere = text.replace(authority, () => ANY_HOST + port);
-    return this.#allow?.some((pattern) => pattern.test(text) && !pattern.test(elsewhere)) ?? false;
+  #problemByRules([text, plain]: readonly [string, string], host: string): string | undefined {
+    const { allow, deny } = this.#rules;
+    if (deny.some((pattern) => pattern.test(text) || pattern.test(plain))) return 'is denied';
+    if (allow !== undefined && !allow.some((pattern) => pattern.test(text) && pattern.test(plain)))
+      return 'is not allowed';
+    return isInternal(host) && !this.#isNamed(host) ? 'must not be on an internal host' : undefined;
+  }
+
+  #isNamed(host: string): boolean {
+    return this.#names.has(host) || isWithin(this.#networks, host);
   }
 }
 
-/** A pattern that remembers where it matched last would answer differently each time. */
-function withoutState({ source, flags }: RegExp): RegExp {
-  return new RegExp(source, flags.replace(/[gy]/g, ''));
-}
-
-/** What is between the scheme and the path. */
-function authorityOf(text: string): string {
-  return /^[a-z]+:\/\/([^/?#]*)/i.exec(text)?.[1] ?? '';
+/** As it is written, and as it is meant: a pattern must not be evaded by `EVIL.example`, `%65vil.example` or `:443`. */
+function spellings(text: string, url: URL): readonly [string, string] {
+  const plain = url.hostname.endsWith('.') ? url.href.replace(/^(\w+:\/\/[^/:]+)\.(?=[/:])/, '$1') : url.href;
+  return [text, plain];
 }
 
 /** The parser has already made `127.0.0.1` of `0x7f.1` and of `2130706433`. */
-function isInternal({ hostname }: URL): boolean {
-  const host = hostname.replace(/^\[|\]$/g, '').replace(/\.$/, '');
+function isInternal(host: string): boolean {
   return isWithin(INTERNAL, host) || (!host.includes(':') && INTERNAL_NAME.test(host));
 }

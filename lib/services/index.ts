@@ -96,7 +96,7 @@ export function createServices(parts: ServiceParts): Services {
   const tags = new TagStore(storage, leases, visibility);
   const reader = new ManifestReader({ storage, descriptors, formats, visibility });
   const referrers = new Referrers(storage, reader, tags);
-  const { foreignUrls: urls = { deny: [] }, federation: sites = [] } = parts;
+  const { foreignUrls: urls = { deny: [], internalHosts: [] }, federation: sites = [] } = parts;
   const foreign = new ForeignLayers({ storage, reader, visibility, urls, sites });
   const manifests = new ManifestStore({ formats, reader, blobs, tags, referrers, foreign, requireReferences });
   const { uploadState: { secret, noted } = {} } = parts;
@@ -129,6 +129,6 @@ export type { Chunk } from './chunk.js';
 export type { Login } from './failed-logins.js';
 export type { FederatedSite } from './foreign-layers.js';
 export { layerStore } from './offload.js';
-export { isWithin, networks, sparedClients } from './spared-clients.js';
+export { sparedClients } from './spared-clients.js';
 export type { SessionReference } from './upload-session.js';
 export type { UploadState } from './upload-state.js';

@@ -85,7 +85,7 @@ export class ManifestStore {
 
   async #verifyReferences(repository: RepositoryName, manifest: Manifest): Promise<void> {
     const { blobs, reader, foreign } = this.#parts;
-    const demanded = manifest.blobs.filter((blob) => !foreign.mayBeAbsent(repository, blob));
+    const demanded = manifest.blobs.filter((blob) => !foreign.mayBeAbsent(repository, blob, manifest));
     const needed = demanded.map(({ digest }) => digest);
     const children = manifest.manifests.map(({ digest }) => digest);
     const isBlob = async (digest: Digest) => (await blobs.confirm(repository, digest)) !== undefined;

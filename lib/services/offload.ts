@@ -1,18 +1,22 @@
 // Asks the layer handler how a client gets the bytes of a blob, unless the client is spared; and goes on without the
 // handler while it fails.
-import { validateHeaderName, validateHeaderValue } from 'node:http';
 import type { LayerAnswer, LayerHandler, LayerRequest, LayerStore } from '../contracts/layer.js';
 import type { Logger } from '../contracts/logger.js';
 import type { StorageDriver } from '../contracts/storage.js';
 import { RegistryError } from '../errors.js';
 import type { Descriptor } from '../model/descriptor.js';
 import type { RepositoryName } from '../model/repository-name.js';
+import { BoundedRequest } from './bounded-request.js';
 import { blobKey } from './keys.js';
+import { assertAnswer } from './layer-answer.js';
 
 /** How long a handler may take, in milliseconds. */
 const PATIENCE = 10_000;
 
-/** For how long one that took longer is not asked again: nobody else is to wait for nothing. In milliseconds. */
+/** After so many that took longer, one after the other, it is not asked: nobody else is to wait for nothing. */
+const MOST_LATE = 3;
+
+/** For how long, in milliseconds. */
 const PAUSE = 30_000;
 
 /** After so long without a failure the handler is well again, in milliseconds. */
@@ -45,20 +49,36 @@ export class Offload {
   readonly #parts: OffloadParts;
   readonly #store: LayerStore;
   #failing = false;
+  #latest: unknown;
   #failedAt = Number.NEGATIVE_INFINITY;
   #pausedUntil = Number.NEGATIVE_INFINITY;
+  /** How many have taken too long, one after the other. */
+  #late = 0;
 
   constructor(parts: OffloadParts) {
     this.#parts = parts;
     this.#store = layerStore(parts.storage);
   }
 
+  /** What the handler has lately failed with; `undefined` while it is well. */
+  get failure(): unknown {
+    return this.#failing ? this.#latest : undefined;
+  }
+
   /** Finds out before the first client does whether the handler can do its work. Never rejects. */
   async check(): Promise<void> {
+    const patience = new AbortController();
+    const late = new Error(`the layer handler has not said within ${PATIENCE} ms whether it is well`);
+    const timer = setTimeout(() => patience.abort(late), PATIENCE);
     try {
-      await this.#parts.handler.check?.(this.#store);
+      const ended = new Promise<never>((_, reject) => {
+        patience.signal.addEventListener('abort', () => reject(late), { once: true });
+      });
+      await Promise.race([this.#parts.handler.check?.({ ...this.#store, signal: patience.signal }), ended]);
     } catch (error) {
       this.#noteFailure(error);
+    } finally {
+      clearTimeout(timer);
     }
   }
 
@@ -105,13 +125,16 @@ export class Offload {
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(() => {
         const reason = new Error(`the layer handler has not answered within ${PATIENCE} ms`);
-        this.#pausedUntil = this.#parts.clock() + PAUSE;
+        this.#late += 1;
+        if (this.#late >= MOST_LATE) this.#pausedUntil = this.#parts.clock() + PAUSE;
         request.expire(reason);
         reject(reason);
       }, PATIENCE);
     });
     try {
-      return await Promise.race([answer, late]);
+      const answered = await Promise.race([answer, late]);
+      this.#late = 0;
+      return answered;
     } finally {
       clearTimeout(timer);
     }
@@ -125,6 +148,7 @@ export class Offload {
   #noteFailure(error: unknown): void {
     const { log, clock, onFailure } = this.#parts;
     this.#failedAt = clock();
+    this.#latest = error;
     if (this.#failing) return;
     this.#failing = true;
     const instead = onFailure === 'stream' ? 'the registry serves blobs itself meanwhile' : 'blobs are answered 503';
@@ -139,74 +163,7 @@ export class Offload {
   }
 }
 
-/** A request whose signal is aborted, too, when the handler has taken too long. Made only when asked for. */
-class BoundedRequest implements LayerRequest {
-  readonly method: LayerRequest['method'];
-  readonly client: string;
-  readonly headers: LayerRequest['headers'];
-  readonly #request: LayerRequest;
-  #controller: AbortController | undefined;
-
-  constructor(request: LayerRequest) {
-    this.method = request.method;
-    this.client = request.client;
-    this.headers = request.headers;
-    this.#request = request;
-  }
-
-  get signal(): AbortSignal {
-    if (this.#controller === undefined) {
-      const controller = new AbortController();
-      const { signal } = this.#request;
-      if (signal.aborted) controller.abort(signal.reason);
-      else signal.addEventListener('abort', () => controller.abort(signal.reason), { once: true });
-      this.#controller = controller;
-    }
-    return this.#controller.signal;
-  }
-
-  /** Whether the client went away while a handler that looks at the signal was at work. */
-  get isAbandoned(): boolean {
-    return this.#controller !== undefined && this.#request.signal.aborted;
-  }
-
-  expire(reason: Error): void {
-    this.#controller?.abort(reason);
-  }
-}
-
 /** Also a promise of another library, or of another realm. */
 function isThenable<T>(answer: T | PromiseLike<T>): answer is PromiseLike<T> {
   return typeof answer === 'object' && answer !== null && 'then' in answer;
-}
-
-/** What may stand in a header, and no space: a URL is sent as it is, byte for byte, as its signature is over that. */
-const URL_CHARACTERS = /^https?:[\x21-\x7e]+$/i;
-
-/** @throws TypeError that does not contain the answer, which may be signed. */
-function assertAnswer(answer: LayerAnswer | null | undefined): void {
-  if (answer === undefined || answer === null) return;
-  if (typeof answer === 'object' && 'redirect' in answer) {
-    const { redirect } = answer;
-    if (typeof redirect === 'string' && URL_CHARACTERS.test(redirect) && URL.canParse(redirect)) return;
-    throw new TypeError('the layer handler answered a redirect that is no absolute http or https URL');
-  }
-  if (typeof answer !== 'object' || typeof answer.headers !== 'object' || answer.headers === null) {
-    throw new TypeError('the layer handler answered neither a redirect nor headers');
-  }
-  for (const [name, value] of Object.entries(answer.headers)) {
-    if (isHeader(name, value)) continue;
-    throw new TypeError(`the layer handler answered a header that cannot be sent: ${JSON.stringify(name)}`);
-  }
-}
-
-function isHeader(name: string, value: unknown): boolean {
-  try {
-    validateHeaderName(name);
-    if (typeof value !== 'string') return false;
-    validateHeaderValue(name, value);
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -7,6 +7,11 @@ import type { Layer, LayerAnswer, LayerHandler, LayerRequest, LayerStore, Logger
 import { definePlugin, parseRange } from 'koa-registry';
 import { z } from 'zod';
 
+const DEFAULT_LOCATION = '/registry-blobs/';
+
+/** What the registry says of the blobs that it sends itself: the bytes of a digest never change. */
+const KEPT_FOR_A_YEAR = 'max-age=31536000';
+
 /** Any key will do to find out what paths look like. */
 const SOME_KEY = 'docker/registry/v2';
 
@@ -34,7 +39,7 @@ const options = z
     /** What the front server understands: nginx `X-Accel-Redirect`, Apache and Lighttpd `X-Sendfile`. */
     header: z.enum(['X-Accel-Redirect', 'X-Sendfile']).default('X-Accel-Redirect'),
     /** For nginx: the internal location that is an alias of the storage's root directory. Default: `/registry-blobs/`. */
-    location: location.default('/registry-blobs/'),
+    location: location.optional(),
     /** For `X-Sendfile`: the storage's root directory as the front server sees it. Default: as the storage does. */
     root: absolutePath.optional(),
     /**
@@ -42,14 +47,25 @@ const options = z
      * does not say so gets the bytes from the registry. `false`: everybody is taken for the front server.
      * Default: `x-sendfile-type`.
      */
-    announcedBy: z.union([headerName, z.literal(false)]).default('x-sendfile-type'),
+    announcedBy: z
+      .union([headerName, z.literal(false)], { error: 'must be the name of a header, or false' })
+      .default('x-sendfile-type'),
   })
   .refine(({ header, root }) => header === 'X-Sendfile' || root === undefined, {
     path: ['root'],
     message: 'is for X-Sendfile: nginx takes the folder from the alias of its location',
+  })
+  .refine(({ header, location }) => header === 'X-Accel-Redirect' || location === undefined, {
+    path: ['location'],
+    message: 'is for X-Accel-Redirect: X-Sendfile names the file itself',
   });
 
 type AccelOptions = z.infer<typeof options>;
+
+const NO_FILE: Readonly<Record<AccelOptions['header'], string>> = {
+  'X-Accel-Redirect': 'layer/accel: the storage does not keep blobs in files that nginx could send',
+  'X-Sendfile': 'layer/accel: X-Sendfile needs the path of a file, which the storage does not tell: set root',
+};
 
 class Accel implements LayerHandler {
   readonly #options: AccelOptions;
@@ -66,7 +82,7 @@ class Accel implements LayerHandler {
     if (announcedBy !== false && !announces(request.headers[announcedBy], header)) return this.#tellOnce(announcedBy);
     // Front servers would put an answer of their own into what is said of the blob: HTML, to be kept for a year.
     if (parseRange(request.headers.range, layer.descriptor.size) === 'unsatisfiable') return undefined;
-    const headers = { [header]: this.#place(layer, layer.key) };
+    const headers = { [header]: this.#place(layer, layer.key), ...this.#kept() };
     // A cache before the registry must not give to all what was meant for a front server.
     return { headers: announcedBy === false ? headers : { ...headers, Vary: announcedBy } };
   }
@@ -75,14 +91,17 @@ class Accel implements LayerHandler {
     this.#place(store, SOME_KEY);
   }
 
-  /** @throws Error where the header needs a path and nobody says one. */
+  /** nginx would keep it on an error of its own: there, its internal location adds it to what has gone well. */
+  #kept(): { 'Cache-Control'?: string } {
+    return this.#options.header === 'X-Sendfile' ? { 'Cache-Control': KEPT_FOR_A_YEAR } : {};
+  }
+
+  /** @throws Error where the storage has no files, as far as one can tell. */
   #place(store: LayerStore, key: string): string {
-    const { header, location, root } = this.#options;
-    if (header === 'X-Accel-Redirect') return location + key;
+    const { header, location = DEFAULT_LOCATION, root } = this.#options;
     const path = root === undefined ? store.path?.(key) : posix.join(root, key);
-    if (path === undefined || !isAbsolute(path)) {
-      throw new Error('layer/accel: X-Sendfile needs the path of a file, which the storage does not tell: set root');
-    }
+    if (path === undefined || !isAbsolute(path)) throw new Error(NO_FILE[header]);
+    if (header === 'X-Accel-Redirect') return location + key;
     if (path.includes('%')) throw new Error('layer/accel: some front servers decode a path, and this one contains "%"');
     // Node sends the characters of a header as Latin-1, and the names of files are UTF-8.
     return Buffer.from(path).toString('latin1');

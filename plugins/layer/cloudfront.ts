@@ -7,8 +7,11 @@ import {
   type LayerHandler,
   type LayerRequest,
   type LayerStore,
+  type Logger,
   optionalPeer,
+  type PluginHost,
 } from 'koa-registry';
+import { delegate } from 'koa-registry/plugins/layer/delegate';
 import { publicIpv4 } from './cloudfront/addresses.js';
 import { AwsClients } from './cloudfront/aws-clients.js';
 import { type CloudFrontOptions, cloudfrontOptions } from './cloudfront/options.js';
@@ -21,26 +24,39 @@ const ANY_KEY = `docker/registry/v2/blobs/sha256/00/${'0'.repeat(64)}/data`;
 /** An address that is nobody's (RFC 5737). */
 const NOBODY = '192.0.2.1';
 
+/** The longest that a store signs for, in milliseconds. */
+const STORE_LONGEST = 7 * 24 * 60 * 60 * 1000;
+
+/** The way past CloudFront. */
+interface WithinAws {
+  readonly clients: AwsClients;
+  /** Answers the store's own URLs. */
+  readonly store: LayerHandler;
+}
+
 interface CloudFrontParts {
   readonly options: CloudFrontOptions;
   readonly signer: UrlSigner;
-  /** Those who go to the store. */
-  readonly awsClients: AwsClients | undefined;
+  readonly withinAws: WithinAws | undefined;
+  readonly log: Logger;
 }
 
 class CloudFront implements LayerHandler {
   readonly #options: CloudFrontOptions;
   readonly #signer: UrlSigner;
-  readonly #awsClients: AwsClients | undefined;
+  readonly #withinAws: WithinAws | undefined;
+  readonly #log: Logger;
+  #hasTold = false;
 
-  constructor({ options, signer, awsClients }: CloudFrontParts) {
+  constructor({ options, signer, withinAws, log }: CloudFrontParts) {
     this.#options = options;
     this.#signer = signer;
-    this.#awsClients = awsClients;
+    this.#withinAws = withinAws;
+    this.#log = log;
   }
 
   resolve(layer: Layer, request: LayerRequest): Promise<LayerAnswer | undefined> | LayerAnswer | undefined {
-    if (layer.url !== undefined && this.#awsClients?.has(request.client)) return this.#toStore(layer, request);
+    if (this.#withinAws?.clients.has(request.client)) return this.#toStore(this.#withinAws, layer, request);
     return this.#toCloudFront(layer, layer.key, request.client);
   }
 
@@ -48,9 +64,20 @@ class CloudFront implements LayerHandler {
     this.#toCloudFront(store, ANY_KEY, NOBODY);
   }
 
-  async #toStore(layer: Layer, { method, client }: LayerRequest): Promise<LayerAnswer | undefined> {
-    const redirect = await layer.url?.(layer.key, { method, expires: this.#options.duration, client });
-    return redirect === undefined ? this.#toCloudFront(layer, layer.key, client) : { redirect };
+  async #toStore({ store }: WithinAws, layer: Layer, request: LayerRequest): Promise<LayerAnswer | undefined> {
+    try {
+      return await store.resolve(layer, request);
+    } catch (error) {
+      this.#tellOnce(error);
+      return this.#toCloudFront(layer, layer.key, request.client);
+    }
+  }
+
+  /** The line is for whoever wonders why the store has nothing to do. */
+  #tellOnce(error: unknown): void {
+    if (this.#hasTold) return;
+    this.#hasTold = true;
+    this.#log.warn({ err: error }, 'the store has no URL for clients within AWS: they go to CloudFront, too');
   }
 
   /** The signature does not contain the method: one URL serves GET and HEAD. */
@@ -75,6 +102,14 @@ class CloudFront implements LayerHandler {
   }
 }
 
+async function startWithinAws(options: CloudFrontOptions, host: PluginHost): Promise<WithinAws | undefined> {
+  const { duration, ipFilteredBy, ipRangesUrl, awsRegion, updateFrequency } = options;
+  if (ipFilteredBy === 'none') return undefined;
+  const store = await host.start(delegate({ expires: Math.min(duration, STORE_LONGEST) }));
+  const clients = AwsClients.follow({ source: ipRangesUrl, regions: awsRegion, updateFrequency }, host);
+  return { clients, store };
+}
+
 /**
  * Sends clients to Amazon CloudFront, by URLs that are signed with the key of a trusted key group. Needs the package
  * `@aws-sdk/cloudfront-signer`.
@@ -87,13 +122,12 @@ export const cloudfront = definePlugin({
   options: cloudfrontOptions,
   create: async (options, host) => {
     const sdk = await optionalPeer('@aws-sdk/cloudfront-signer', () => import('@aws-sdk/cloudfront-signer'));
-    const { keyPairId, duration, ipFilteredBy, ipRangesUrl, awsRegion, updateFrequency } = options;
+    const { keyPairId, duration } = options;
     const key = await loadPrivateKey(options.privateKey);
     const signer = new UrlSigner({ sign: sdk.getSignedUrl, keyPairId, key, duration, clock: host.clock });
     // Some systems forbid signatures over SHA-1, which are CloudFront's: that is found out here.
     signer.sign(`${options.baseUrl}/`);
-    const ranges = { source: ipRangesUrl, regions: awsRegion, updateFrequency };
-    const awsClients = ipFilteredBy === 'none' ? undefined : AwsClients.follow(ranges, host);
-    return new CloudFront({ options, signer, awsClients });
+    const withinAws = await startWithinAws(options, host);
+    return new CloudFront({ options, signer, withinAws, log: host.logger });
   },
 });

@@ -23,6 +23,11 @@ const options = z.strictObject({
    * a client gets the URL, a tenth of that may be over, and ten seconds at most. Default: 20 min.
    */
   expires: duration({ min: '1s', max: '7d' }).prefault('20m'),
+  /**
+   * Whether it is a failure that the driver has no URL; otherwise the registry streams, and nobody is told. That
+   * signing fails is one in any case. Default: true.
+   */
+  required: z.boolean().default(true),
 });
 
 type SignUrl = NonNullable<LayerStore['url']>;
@@ -36,26 +41,33 @@ interface SignedUrl {
 
 class Delegate implements LayerHandler {
   readonly #expires: number;
+  readonly #required: boolean;
   readonly #reuse: number;
   readonly #clock: () => number;
   readonly #signed = new LRUCache<string, SignedUrl>({ max: KEPT });
 
-  constructor({ expires }: z.output<typeof options>, clock: () => number) {
+  constructor({ expires, required }: z.output<typeof options>, clock: () => number) {
     this.#expires = expires;
+    this.#required = required;
     this.#reuse = Math.min(expires / 10, LONGEST_REUSE);
     this.#clock = clock;
   }
 
   async resolve({ key, url }: Layer, { method }: LayerRequest): Promise<{ redirect: string } | undefined> {
     const redirect = url && (await this.#urlOf(url, key, method));
-    return redirect === undefined ? undefined : { redirect };
+    return redirect === undefined ? this.#without(url) : { redirect };
   }
 
   async check({ url }: LayerStore): Promise<void> {
+    const signed = await url?.(NOBODYS, { method: 'GET', expires: this.#expires });
+    if (signed === undefined) this.#without(url);
+  }
+
+  /** @throws Error that says why there is no URL, where there has to be one. */
+  #without(url: SignUrl | undefined): undefined {
+    if (!this.#required) return;
     if (url === undefined) throw new Error('the storage driver has no URLs of its own to redirect clients to');
-    const signed = await url(NOBODYS, { method: 'GET', expires: this.#expires });
-    if (signed === undefined)
-      throw new Error(`the storage driver cannot sign a URL for ${this.#expires} ms at present`);
+    throw new Error(`the storage driver cannot sign a URL for ${this.#expires} ms at present`);
   }
 
   /** The client's address is not told to the driver: the URL may be for many. */
@@ -77,8 +89,8 @@ class Delegate implements LayerHandler {
 }
 
 /**
- * Redirects clients to the storage driver's own URL of a blob, signed for `expires`. Where the driver has none, the
- * registry streams the blob.
+ * Redirects clients to the storage driver's own URL of a blob, signed for `expires`. That the driver has none is a
+ * failure, unless `required` is false.
  */
 export const delegate = definePlugin({
   kind: 'layer',

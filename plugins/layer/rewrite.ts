@@ -1,7 +1,7 @@
 // `layer/rewrite`: the URL that another layer handler answers, at another host. It is edited as text, never parsed and
 // put together again: path and query keep every byte, as a signature may be over them.
-import type { Layer, LayerAnswer, LayerHandler, LayerRequest, LayerStore } from 'koa-registry';
-import { definePlugin, pluginOf } from 'koa-registry';
+import type { CallOptions, Layer, LayerAnswer, LayerHandler, LayerRequest, LayerStore } from 'koa-registry';
+import { definePlugin, parseDigest, parseRepositoryName, pluginOf } from 'koa-registry';
 import { delegate } from 'koa-registry/plugins/layer/delegate';
 import { z } from 'zod';
 
@@ -52,17 +52,23 @@ function rewritten(url: string, { scheme, host, trimPathPrefix, addPathPrefix }:
   return `${scheme ?? itsScheme}://${host ?? itsHost}${addPathPrefix}${path.slice(trimPathPrefix.length)}${rest}`;
 }
 
+/** A blob that nobody has. */
+const NOBODYS = {
+  repository: parseRepositoryName('nobody/nothing'),
+  descriptor: { mediaType: 'application/octet-stream', digest: parseDigest(`sha256:${'0'.repeat(64)}`), size: 1 },
+  key: `docker/registry/v2/blobs/sha256/00/${'0'.repeat(64)}/data`,
+} as const satisfies Layer;
+
+/** An address that is nobody's (RFC 5737). */
+const NOBODY = '192.0.2.1';
+
 class RewriteHandler implements LayerHandler {
-  /** Not there, rather than undefined, where the handler has none. */
-  declare readonly check?: NonNullable<LayerHandler['check']>;
   readonly #handler: LayerHandler;
   readonly #change: Change;
 
   constructor(handler: LayerHandler, change: Change) {
     this.#handler = handler;
     this.#change = change;
-    if (handler.check !== undefined)
-      this.check = async (given) => handler.check?.({ ...given, ...this.#trying(given) });
   }
 
   async resolve(layer: Layer, request: LayerRequest): Promise<LayerAnswer | undefined> {
@@ -71,16 +77,21 @@ class RewriteHandler implements LayerHandler {
     return { redirect: rewritten(answer.redirect, this.#change) };
   }
 
-  /** The driver's URLs, of which one that could not be rewritten fails the check, before it fails a client. */
-  #trying({ url }: LayerStore): Pick<LayerStore, 'url'> {
-    if (url === undefined) return {};
-    return {
-      url: async (key, wanted) => {
-        const answer = await url(key, wanted);
-        if (answer !== undefined) rewritten(answer, this.#change);
-        return answer;
-      },
-    };
+  /** A URL that could not be rewritten fails the check, before it fails a client. */
+  async check(given: LayerStore & CallOptions): Promise<void> {
+    await this.#handler.check?.(given);
+    const answer = await this.#tried(given);
+    if (answer && 'redirect' in answer) rewritten(answer.redirect, this.#change);
+  }
+
+  /** What the handler answers to nobody. Whether it can work is for its own check to say: this blob need not please it. */
+  async #tried({ signal = new AbortController().signal, ...store }: LayerStore & CallOptions) {
+    const request: LayerRequest = { method: 'GET', client: NOBODY, headers: {}, signal };
+    try {
+      return await this.#handler.resolve({ ...NOBODYS, ...store }, request);
+    } catch {
+      return undefined;
+    }
   }
 }
 

@@ -29,6 +29,7 @@ import { tempFolder } from '../support/temp-folder.js';
 const README = fileURLToPath(new URL('../../../plugins/README.md', import.meta.url));
 const MEBIBYTE = 1 << 20;
 const SIZE = 3 * MEBIBYTE;
+const YEAR = 'max-age=31536000';
 
 /** A server that runs. */
 interface FrontServer {
@@ -122,21 +123,30 @@ interface Site {
   ask(method: 'GET' | 'HEAD', path: string, headers?: RequestOptions['headers']): Promise<Answer>;
 }
 
+interface SiteOptions extends OpenOptions {
+  /** What precedes `/v2`. */
+  readonly base?: string;
+  /** The folder in the front server's configuration. Default: the storage's. */
+  readonly served?: string;
+  /** Where `X-Sendfile` says that the files are. Default: where they are. */
+  readonly root?: string;
+}
+
 async function withSite(
   front: Front,
-  { base = '', ...options }: OpenOptions & { readonly base?: string },
+  { base = '', served, root, ...options }: SiteOptions,
   use: (site: Site) => Promise<void>,
 ): Promise<void> {
   const folder = join(tempFolder(), 'blöbs');
   await mkdir(folder);
   const files = new ObservedFiles(await startStorage(filesystem({ rootDirectory: folder })));
-  const layer = accel({ header: front.header });
+  const layer = accel({ header: front.header, root });
   const at = await openRegistry({ ...BARE, base }, { prefix: base, driver: files, layer, ...options });
   let server: FrontServer | undefined;
   try {
     const block = replaceEach(await blockOf(front.name), [
       ...front.replaced(at.port),
-      ['/srv/registry', folder],
+      ['/srv/registry', served ?? folder],
       ['/v2/', `${base}/v2/`],
     ]);
     server = await front.start(block);
@@ -253,6 +263,39 @@ for (const front of FRONTS) {
       assert.deepEqual([other.status, other.body.length], [200, SIZE]);
       assert.equal(files.reads(digest), 0);
     }));
+
+  test('a blob may be kept for a year, and that is said once', () =>
+    withSite(front, {}, async ({ client, ask }) => {
+      const digest = await client.pushBlob('team/app', content(SIZE));
+      const path = `/v2/team/app/blobs/${digest}`;
+      const { 'last-modified': modified = '' } = (await ask('GET', path)).headers;
+      for (const [method, headers, status] of [
+        ['GET', {}, 200],
+        ['HEAD', {}, 200],
+        ['GET', { Range: 'bytes=5-9' }, 206],
+        ['GET', { 'If-None-Match': `"${digest}"` }, 304],
+        ['GET', { 'If-Modified-Since': modified }, 304],
+      ] as const) {
+        const answer = await ask(method, path, headers);
+        assert.equal(answer.status, status, `${method} ${JSON.stringify(headers)}`);
+        assert.equal(answer.headers['cache-control'], YEAR, `${method} ${JSON.stringify(headers)}`);
+      }
+    }));
+
+  test('a file that the front server does not find, or may not send, is an error that nobody is to keep', async () => {
+    const empty = tempFolder();
+    const isNginx = front.name === 'nginx';
+    for (const site of isNginx ? [{ served: empty }] : [{ served: empty, root: empty }, { served: empty }]) {
+      await withSite(front, site, async ({ client, ask }) => {
+        const path = `/v2/team/app/blobs/${await client.pushBlob('team/app', content(SIZE))}`;
+        for (const method of ['GET', 'HEAD'] as const) {
+          const { status, headers } = await ask(method, path);
+          assert.ok(status === 404 || status === 403, `${method} is answered ${status}`);
+          assert.equal(headers['cache-control'], undefined);
+        }
+      });
+    }
+  });
 
   test('100 MiB', () =>
     withSite(front, {}, async ({ client, files }) => {

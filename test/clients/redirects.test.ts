@@ -5,7 +5,6 @@ import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { inspect } from 'node:util';
 import Koa from 'koa';
@@ -18,6 +17,7 @@ import { s3 } from 'koa-registry/plugins/storage/s3';
 import { pino } from 'pino';
 import { ObservedStorage } from '../faults/observed-storage.js';
 import { answered, refused } from '../http/suite/answers.js';
+import { until } from '../support/cluster.js';
 import { content, pushBlob } from '../support/content.js';
 import { password } from '../support/credentials.js';
 import { startFakeGcs } from '../support/fake-gcs.js';
@@ -325,9 +325,23 @@ fronted('a part is had by the rewritten URL, and the URL with one byte changed i
 fronted.run();
 
 const ended = suiteNeeding('redirects, credentials that end', ['versitygw']);
+const after: (() => Promise<void>)[] = [];
+ended.after.each(async () => {
+  for (const end of after.splice(0).reverse()) await end();
+});
+
+/** What the SDK would get credentials from. */
+const SOURCES = ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_TOKEN', 'AWS_PROFILE'];
+
+interface TemporaryKeys {
+  /** No new ones are to be had from now on. */
+  remove(): Promise<void>;
+  /** Leaves the environment as it was. */
+  restore(): void;
+}
 
 /** Has the SDK get credentials from a program that the test may remove, and from nowhere else; each ends in seconds. */
-async function temporaryKeys(store: S3Server): Promise<{ remove(): Promise<void> }> {
+async function temporaryKeys(store: S3Server): Promise<TemporaryKeys> {
   const folder = tempFolder();
   const [program, config] = [join(folder, 'keys.mjs'), join(folder, 'config')];
   const keys = JSON.stringify({ Version: 1, AccessKeyId: store.accessKey, SecretAccessKey: store.secretKey });
@@ -335,17 +349,24 @@ async function temporaryKeys(store: S3Server): Promise<{ remove(): Promise<void>
   await writeFile(program, `console.log(JSON.stringify({ ...${keys}, Expiration: ${end} }));`);
   await writeFile(config, `[default]\ncredential_process = "${process.execPath}" "${program}"\n`);
   const elsewhere = join(folder, 'none');
+  const before = { ...process.env };
   const environment = { AWS_CONFIG_FILE: config, AWS_SHARED_CREDENTIALS_FILE: elsewhere };
   Object.assign(process.env, { ...environment, AWS_EC2_METADATA_DISABLED: 'true' });
-  for (const name of ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_PROFILE']) delete process.env[name];
-  return { remove: () => rm(program) };
+  for (const name of SOURCES) delete process.env[name];
+  const restore = () => {
+    for (const name of Object.keys(process.env)) if (!(name in before)) delete process.env[name];
+    Object.assign(process.env, before);
+  };
+  return { remove: () => rm(program), restore };
 }
 
 for (const onFailure of ['stream', 'unavailable'] as const) {
   ended(`who can read the bucket and no longer sign for it: ${onFailure}, and one warning`, async () => {
     const store = await startVersitygw();
     const keys = await temporaryKeys(store);
+    after.push(store.stop, async () => keys.restore());
     const [reader, signer] = [await startPlugin(s3On(store)), await startPlugin(s3On(store, {}))];
+    after.push(reader.close, signer.close);
     const url = signer.instance.url ?? assert.fail('no URLs');
     const options = { layer: delegate(), offload: { onFailure } };
     await watch({ ...reader.instance, url }, options, async ({ at }) => {
@@ -355,7 +376,8 @@ for (const onFailure of ['stream', 'unavailable'] as const) {
       answered(await at.send('GET', first), 307);
       assert.equal((await at.registry.health()).checks.layer, 'ok');
       await keys.remove();
-      while ((await at.registry.health()).checks.layer === 'ok') await delay(50);
+      const isUnwell = async () => (await at.registry.health()).checks.layer !== 'ok';
+      await until(isUnwell, 'the credentials that the SDK still has end');
       for (let round = 0; round < 3; round++) {
         const answer = await at.send('GET', second);
         if (onFailure === 'unavailable') {
@@ -370,8 +392,6 @@ for (const onFailure of ['stream', 'unavailable'] as const) {
       assert.notEqual(checks.layer, 'ok');
       assert.ok(!inspect([at.log, checks], { depth: null }).includes('canary'));
     });
-    for (const started of [reader, signer]) await started.close();
-    await store.stop();
   });
 }
 

@@ -13,7 +13,7 @@ const PROOFS = [CREDENTIALS, encodeURIComponent(CREDENTIALS), Buffer.from(CREDEN
 
 export const answerCases: readonly LayerCase[] = [
   [
-    'redirect: is a 307 to an absolute URL, without a body, and not to be kept',
+    'redirect: is a 307 to an absolute URL without credentials and fragment, has no body, and is not to be kept',
     async (at) => {
       const { digest } = await pushed(at, LARGE);
       for (const method of METHODS) {

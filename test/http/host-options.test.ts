@@ -246,15 +246,24 @@ const failing = definePlugin({
   create: () => ({ resolve: () => Promise.reject(new Error('no key')) }),
 });
 
+/** What becomes of an image whose layer is nowhere. */
+const pushFederated: Observe = async ({ url }) => {
+  await new RegistryClient(url).pushBlob('a', BLOB);
+  const layers = [{ mediaType: 'application/vnd.oci.image.layer.v1.tar', digest: digestOf(Buffer.from('x')), size: 1 }];
+  return (await fetch(`${url}/v2/a/manifests/b`, pushManifest({ ...IMAGE, layers }))).status;
+};
+
 /** What becomes of an image whose layer is only at a URL. */
-const pushForeign: Observe = async ({ url }) => {
+const pushForeign: Observe = (host) => pushLayerAt(host, 'https://cdn.example/x');
+const pushInternal: Observe = (host) => pushLayerAt(host, 'https://cdn.corp/x');
+const pushLayerAt = async ({ url }: Host, place: string) => {
   await new RegistryClient(url).pushBlob('a', BLOB);
   const layers = [
     {
       mediaType: 'application/vnd.oci.image.layer.v1.tar',
       digest: digestOf(Buffer.from('x')),
       size: 1,
-      urls: ['https://cdn.example/x'],
+      urls: [place],
     },
   ];
   return (await fetch(`${url}/v2/a/manifests/b`, pushManifest({ ...IMAGE, layers }))).status;
@@ -321,8 +330,9 @@ const ROWS: readonly Row[] = [
   { path: 'offload.spare.userAgents', given: elsewhere(), options: elsewhere({ offload: { spare: { userAgents: ['NODE'] } } }), observe: pullPushed, expected: [307, 200] },
   { path: 'offload.spare.addresses', given: elsewhere(), options: elsewhere({ offload: { spare: { addresses: ['127.0.0.0/8'] } } }), observe: pullPushed, expected: [307, 200] },
   { path: 'offload.onFailure', given: { layer: failing() }, options: { layer: failing(), offload: { onFailure: 'unavailable' } }, observe: pullPushed, expected: [200, 503] },
-  { path: 'federation', options: { federation: [{ repositories: ['a'], url: 'https://b.example/{digest}' }] }, observe: status('/v2/a/manifests/b', pushManifest(IMAGE)), expected: [400, 201] },
+  { path: 'federation', options: { federation: [{ repositories: ['a'], url: 'https://b.example/{digest}' }] }, observe: pushFederated, expected: [400, 201] },
   { path: 'validation.manifests.urls.allow', options: pushUrls({ allow: [] }), observe: pushForeign, expected: [201, 400] },
+  { path: 'validation.manifests.urls.internalHosts', given: pushUrls({}), options: pushUrls({ internalHosts: ['cdn.corp'] }), observe: pushInternal, expected: [400, 201] },
   { path: 'validation.manifests.urls.deny', options: pushUrls({ deny: ['cdn'] }), observe: pushForeign, expected: [201, 400] },
   { path: 'formats', options: { formats: [format()] }, observe: status('/v2/a/manifests/b', pushManifest({ mediaType: 'application/vnd.mine+json' }, 'application/vnd.mine+json')), expected: [400, 201] },
   { path: 'delete.enabled', options: { delete: { enabled: true } }, observe: status('/v2/a/manifests/b', { method: 'DELETE' }), expected: [405, 404] },

@@ -43,16 +43,21 @@ function request(headers: LayerRequest['headers'] = {}): LayerRequest {
 const NGINX = { 'x-sendfile-type': 'X-Accel-Redirect' };
 const OTHERS = { 'x-sendfile-type': 'X-Sendfile' };
 
+/** Where a storage with files has one. */
+const onDisk = (key: string) => `/srv/registry/${key}`;
+
+const YEAR = 'max-age=31536000';
+
 async function headersFor(
   options: Options | undefined,
   headers: LayerRequest['headers'],
-  path?: (key: string) => string,
+  path: ((key: string) => string) | undefined = onDisk,
 ) {
   const answer: LayerAnswer | undefined = await (await handler(options)).resolve(layer(path), request(headers));
   return answer === undefined ? undefined : (answer as { headers: object }).headers;
 }
 
-test('nginx is told the location, and the key in it', async () => {
+test('nginx is told the location and the key in it, and not to keep what may be an error of its own', async () => {
   const Vary = 'x-sendfile-type';
   assert.deepEqual(await headersFor(undefined, NGINX), { 'X-Accel-Redirect': `/registry-blobs/${KEY}`, Vary });
   for (const location of ['/', '/a/b/']) {
@@ -60,14 +65,16 @@ test('nginx is told the location, and the key in it', async () => {
   }
 });
 
-test('the others are told the path: the storage’s, or that below root', async () => {
-  const Vary = 'x-sendfile-type';
-  const path = (key: string) => `/srv/registry/${key}`;
+test('the others are told the path, the storage’s or that below root, and that the file may be kept', async () => {
+  const rest = { Vary: 'x-sendfile-type', 'Cache-Control': YEAR };
   const header = 'X-Sendfile';
-  assert.deepEqual(await headersFor({ header }, OTHERS, path), { [header]: `/srv/registry/${KEY}`, Vary });
+  assert.deepEqual(await headersFor({ header }, OTHERS), { [header]: `/srv/registry/${KEY}`, ...rest });
   for (const root of ['/mnt/blobs', '/mnt/blobs/']) {
-    assert.deepEqual(await headersFor({ header, root }, OTHERS, path), { [header]: `/mnt/blobs/${KEY}`, Vary });
-    assert.deepEqual(await headersFor({ header, root }, OTHERS), { [header]: `/mnt/blobs/${KEY}`, Vary });
+    for (const path of [onDisk, (key: string) => key]) {
+      assert.deepEqual(await headersFor({ header, root }, OTHERS, path), { [header]: `/mnt/blobs/${KEY}`, ...rest });
+    }
+    const answer = await (await handler({ header, root })).resolve(layer(), request(OTHERS));
+    assert.deepEqual(answer, { headers: { [header]: `/mnt/blobs/${KEY}`, ...rest } });
   }
 });
 
@@ -109,22 +116,30 @@ test('a range beyond the end is left to the registry, and every other to the fro
   }
 });
 
-test('X-Sendfile without the path of a file is found at the start, X-Accel-Redirect needs none', async () => {
+test('a storage without files is found at the start, and whoever asks all the same gets no header', async () => {
   const sendfile = { header: 'X-Sendfile' } as const;
-  const check = async (options: Options, path?: (key: string) => string) =>
-    (await handler(options)).check?.({ ...(path && { path }) });
-  await assert.rejects(check(sendfile), /needs the path of a file/);
-  await assert.rejects(
-    check(sendfile, (key) => `prefix/${key}`),
-    /needs the path of a file/,
-  );
-  await assert.rejects(
-    check(sendfile, (key) => `/50%/${key}`),
-    /contains "%"/,
-  );
-  await check(sendfile, (key) => `/srv/${key}`);
-  await check({ ...sendfile, root: '/srv' });
-  await check({});
+  const inBucket = (key: string) => `prefix/${key}`;
+  const inOddFolder = (key: string) => `/50%/${key}`;
+  for (const [options, path, problem] of [
+    [{}, undefined, /does not keep blobs in files/],
+    [{}, inBucket, /does not keep blobs in files/],
+    [sendfile, undefined, /needs the path of a file/],
+    [sendfile, inBucket, /needs the path of a file/],
+    [sendfile, inOddFolder, /contains "%"/],
+  ] as const) {
+    const accelerator = await handler(options);
+    await assert.rejects(async () => accelerator.check?.({ ...(path && { path }) }), problem);
+    const announced = request(options === sendfile ? OTHERS : NGINX);
+    await assert.rejects(async () => accelerator.resolve(layer(path), announced), problem);
+  }
+  for (const [options, path] of [
+    [{}, onDisk],
+    [{}, inOddFolder],
+    [sendfile, onDisk],
+    [{ ...sendfile, root: '/srv' }, undefined],
+  ] as const) {
+    await (await handler(options)).check?.({ ...(path && { path }) });
+  }
 });
 
 test('options that make no sense are refused', async () => {
@@ -136,9 +151,10 @@ test('options that make no sense are refused', async () => {
     [{ location: '//' }, /layer\.accel\.location/],
     [{ header: 'X-Sendfile', root: 'blobs' }, /layer\.accel\.root: must be an absolute path/],
     [{ root: '/srv' }, /layer\.accel\.root: is for X-Sendfile/],
-    [{ announcedBy: 'a b' }, /layer\.accel\.announcedBy/],
-    [{ announcedBy: '' }, /layer\.accel\.announcedBy/],
-    [{ announcedBy: true }, /layer\.accel\.announcedBy/],
+    [{ header: 'X-Sendfile', location: '/blobs/' }, /layer\.accel\.location: is for X-Accel-Redirect/],
+    [{ announcedBy: 'a b' }, /layer\.accel\.announcedBy: must be the name of a header, or false/],
+    [{ announcedBy: '' }, /layer\.accel\.announcedBy: must be the name of a header, or false/],
+    [{ announcedBy: true }, /layer\.accel\.announcedBy: must be the name of a header, or false/],
     [{ loction: '/a/' }, /loction/],
   ];
   for (const [options, problem] of wrong) {
@@ -150,23 +166,29 @@ test('options that make no sense are refused', async () => {
   }
 });
 
-test('where no path can be told the registry sends the bytes, and says so once', async () => {
-  const at = await openRegistry(BARE, { layer: accel({ header: 'X-Sendfile' }) });
-  try {
-    const bytes = content(SIZE);
-    const digest = await pushBlob(at, 'team/app', bytes);
-    for (let time = 0; time < 2; time++) {
-      const { status, headers, body } = await at.send('GET', `/v2/team/app/blobs/${digest}`, { headers: OTHERS });
-      assert.equal(status, 200);
-      assert.equal(headers['x-sendfile'], undefined);
-      assert.ok(body.equals(bytes));
+for (const [header, announced] of [
+  ['X-Accel-Redirect', NGINX],
+  ['X-Sendfile', OTHERS],
+] as const) {
+  test(`${header}: where there are no files the registry sends the bytes, and says so once`, async () => {
+    const at = await openRegistry(BARE, { layer: accel({ header }) });
+    try {
+      const bytes = content(SIZE);
+      const digest = await pushBlob(at, 'team/app', bytes);
+      for (let time = 0; time < 2; time++) {
+        const { status, headers, body } = await at.send('GET', `/v2/team/app/blobs/${digest}`, { headers: announced });
+        assert.equal(status, 200);
+        assert.equal(headers[header.toLowerCase()], undefined);
+        assert.ok(body.equals(bytes));
+      }
+      const warnings = at.log.filter(({ message }) => message.startsWith('the layer handler fails'));
+      assert.equal(warnings.length, 1);
+      assert.match((await at.registry.health()).checks.layer ?? '', /layer\/accel: /);
+    } finally {
+      await at.close();
     }
-    const warnings = at.log.filter(({ message }) => message.startsWith('the layer handler fails'));
-    assert.equal(warnings.length, 1);
-  } finally {
-    await at.close();
-  }
-});
+  });
+}
 
 test('whoever forges the announcement gets nothing, and takes nothing from others', async () => {
   const root = tempFolder();
@@ -196,7 +218,8 @@ test('whoever forges the announcement gets nothing, and takes nothing from other
 });
 
 test('that no front server has announced itself is said once', async () => {
-  const at = await openRegistry(BARE, { layer: accel() });
+  const root = tempFolder();
+  const at = await openRegistry({ ...BARE, storage: () => filesystem({ rootDirectory: root }) }, { layer: accel() });
   try {
     const digest = await pushBlob(at, 'team/app', content(SIZE));
     const told = () => at.log.filter(({ message }) => message.startsWith('no front server has announced itself'));

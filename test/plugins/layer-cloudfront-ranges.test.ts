@@ -146,21 +146,53 @@ who('clients within AWS go to the store, all others to CloudFront', async () => 
   }
 });
 
-who('the store is told for whom its URL is, and how long it must serve', async () => {
-  const test = await openRead(await fileOf(ALL));
-  const store = new UrlStore();
-  for (const method of ['GET', 'HEAD'] as const) await test.url(IN_IRELAND, store, method);
-  assert.deepEqual(store.asked, [
-    { method: 'GET', expires: DURATION, client: IN_IRELAND },
-    { method: 'HEAD', expires: DURATION, client: IN_IRELAND },
-  ]);
+/** For how long `layer/delegate` hands out a URL again, in milliseconds. */
+const REUSE = 10_000;
+
+who('the store signs a URL for the method, as long as it may be, which serves all within AWS for a while', async () => {
+  const week = 7 * 24 * HOUR;
+  for (const [duration, expires] of [
+    [DURATION, DURATION],
+    ['52w', week],
+  ] as const) {
+    const test = await openRead(await fileOf(ALL), { duration });
+    test.now += REUSE;
+    const store = new UrlStore();
+    const askAll = async () => {
+      for (const client of [IN_IRELAND, IN_VIRGINIA]) {
+        for (const method of ['GET', 'HEAD'] as const) assert.equal(await test.url(client, store, method), TO_STORE);
+      }
+    };
+    await askAll();
+    const signed = [
+      { method: 'GET', expires },
+      { method: 'HEAD', expires },
+    ];
+    assert.deepEqual(store.asked, signed);
+    test.now += REUSE;
+    await askAll();
+    assert.deepEqual(store.asked, [...signed, ...signed]);
+  }
 });
 
-who('where the store has no URL, there is CloudFront', async () => {
-  const test = await openRead(await fileOf(ALL));
-  for (const store of [{}, { url: async () => undefined }]) permitted(await test.url(IN_IRELAND, store));
-  const failing = { url: () => Promise.reject(new Error('no credentials')) };
-  await assert.rejects(async () => test.redirect(IN_IRELAND, failing), /no credentials/);
+who('where the store has no URL, there is CloudFront, and one warning', async () => {
+  for (const [store, reason] of [
+    [{}, /no URLs of its own/],
+    [{ url: async () => undefined }, /cannot sign a URL/],
+    [{ url: () => Promise.reject(new Error('no credentials')) }, /no credentials/],
+  ] as const) {
+    const test = await openRead(await fileOf(ALL));
+    test.now += REUSE;
+    for (let round = 0; round < 2; round++) {
+      permitted(await test.url(IN_IRELAND, store));
+      permitted(await test.url(CLIENT, store));
+    }
+    assert.deepEqual(told(test), ['the store has no URL for clients within AWS: they go to CloudFront, too']);
+    assert.equal(test.lines[0]?.level, WARN);
+    assert.match(inspect(test.lines[0]?.err), reason);
+    test.now += REUSE;
+    assert.ok(await isSentToStore(test, IN_IRELAND), 'the store is not asked again');
+  }
 });
 
 who('only clients of the regions that are named', async () => {

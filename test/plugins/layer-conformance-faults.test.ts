@@ -158,7 +158,7 @@ const FAULTS: readonly (readonly [promise: string, open: Open])[] = [
     }),
   ],
   [
-    'redirect: is a 307 to an absolute URL, without a body, and not to be kept',
+    'redirect: is a 307 to an absolute URL without credentials and fragment, has no body, and is not to be kept',
     resolving(({ origin }) => ({ key, descriptor }) => ({ redirect: `${origin}/${key}#${descriptor.digest}` })),
   ],
   [
@@ -270,6 +270,13 @@ for (const [promise, open] of FAULTS) faults(promise, () => breaks(promise, open
 
 faults('there is a fault for each test of the suite', () => {
   assert.deepEqual(FAULTS.map(([promise]) => promise).sort(), [...casesOver(resolving(() => signed)).keys()].sort());
+});
+
+faults('credentials in a redirect are found, as a fragment is', async () => {
+  await breaks(
+    'redirect: is a 307 to an absolute URL without credentials and fragment, has no body, and is not to be kept',
+    resolving(({ origin }) => ({ key }) => ({ redirect: `${origin.replace('//', '//user:password@')}/${key}` })),
+  );
 });
 
 faults('a front server that does nothing with the headers is found', async () => {

@@ -6,6 +6,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { definePlugin, pluginOf } from 'koa-registry';
 import { type LayerPlaces, type LayerSetup, layerHandlerSuite } from 'koa-registry/conformance';
 import { accel } from 'koa-registry/plugins/layer/accel';
 import { cloudfront } from 'koa-registry/plugins/layer/cloudfront';
@@ -14,11 +15,14 @@ import { redirect } from 'koa-registry/plugins/layer/redirect';
 import { rewrite } from 'koa-registry/plugins/layer/rewrite';
 import { filesystem } from 'koa-registry/plugins/storage/filesystem';
 import { suite, type Test } from 'uvu';
+import { z } from 'zod';
+import { until } from '../support/cluster.js';
 import { startNginx } from '../support/nginx.js';
 import { runProcess } from '../support/process.js';
 import { announcing, suiteNeeding } from '../support/requires.js';
 import { tempFolder } from '../support/temp-folder.js';
 import { type S3Server, startVersitygw } from '../support/versitygw.js';
+import { layerOf, requestFor } from './layer-redirects-fixture.js';
 import { pluginOn } from './storage-s3-fixture.js';
 
 type Open = (places: LayerPlaces) => LayerSetup | Promise<LayerSetup>;
@@ -77,11 +81,43 @@ cover('cloudfront', 'a custom policy with the address of the client', (places) =
   headers: CLIENT,
 }));
 
+/** Where a store is that only says so. */
+const STORE = 'https://store.example/';
+
+/** A handler that sends the client to the store, and is not at work before it does. */
+const onceRead = definePlugin({
+  kind: 'layer',
+  name: 'once-read',
+  options: z.strictObject({ handler: pluginOf('layer') }),
+  create: async ({ handler }, host) => {
+    const started = await host.start(handler);
+    const isSentToStore = async () => {
+      const layer = layerOf('nobody has this', { url: async () => STORE });
+      const answer = await started.resolve(layer, requestFor('GET', CLIENT['X-Forwarded-For']));
+      return answer !== undefined && 'redirect' in answer && answer.redirect === STORE;
+    };
+    await until(isSentToStore, 'a client within AWS is sent to the store');
+    return started;
+  },
+});
+
+/** Follows a redirect to the suite's own store, which signs its URLs; only a client that is elsewhere may be sent to CloudFront. */
+const followToStore: NonNullable<LayerSetup['follow']> = async ({ headers: { location } }, { method, headers }) => {
+  const url = new URL(String(location));
+  const isClient = !Object.keys(headers).includes('X-Forwarded-For');
+  const signedBy = isClient ? 'conformance-signature' : 'Key-Pair-Id';
+  assert.ok(url.searchParams.has(signedBy), `a URL without ${signedBy}`);
+  const answer = await fetch(url, { method, headers });
+  const body = new Uint8Array(await answer.arrayBuffer());
+  return { status: answer.status, headers: Object.fromEntries(answer.headers), body };
+};
+
 cover('cloudfront', 'a client within AWS, who goes to the store', async (places) => {
   const ipRangesUrl = join(tempFolder(), 'ip-ranges.json');
   const prefix = { ip_prefix: '203.0.113.0/24', region: 'eu-central-1', service: 'EC2' };
   await writeFile(ipRangesUrl, JSON.stringify({ prefixes: [prefix], ipv6_prefixes: [] }));
-  return { layer: cloudfront({ ...cdn(places), ipFilteredBy: 'aws', ipRangesUrl }), headers: CLIENT };
+  const handler = cloudfront({ ...cdn(places), ipFilteredBy: 'aws', ipRangesUrl });
+  return { layer: onceRead({ handler }), headers: CLIENT, follow: followToStore };
 });
 
 /** The nginx of the catalogue, before a registry and with its folder. */

@@ -114,7 +114,7 @@ test('that there is no URL is not remembered, nor that signing has failed', asyn
   ];
   await withHandler(delegate(), async (handler) => {
     const layer = layerOf('abc', { url: (...given) => (answers.shift() ?? assert.fail('asked again'))(...given) });
-    assert.equal(await handler.resolve(layer, requestFor()), undefined);
+    await assert.rejects(async () => handler.resolve(layer, requestFor()), /cannot sign a URL for 1200000 ms/);
     for (let round = 0; round < 2; round++) {
       await assert.rejects(async () => handler.resolve(layer, requestFor()), /no credentials/);
     }
@@ -138,11 +138,29 @@ test('a driver that never answers is asked again after a while', async () => {
   );
 });
 
-test('a driver without URLs leaves it to the registry', async () => {
-  await withHandler(delegate(), async (handler) => {
-    assert.equal(await handler.resolve(layerOf('abc'), requestFor()), undefined);
-  });
-});
+/** What a driver may have, and what is wrong with it; with what is, `required` or not. */
+const STORES: readonly (readonly [what: string, store: LayerStore, always: RegExp | undefined, required: RegExp])[] = [
+  ['has no URLs', {}, undefined, /the storage driver has no URLs of its own/],
+  ['has none for this object', { url: async () => undefined }, undefined, /cannot sign a URL for 1200000 ms/],
+  ['cannot sign', { url: () => Promise.reject(new Error('no keys')) }, /no keys/, /no keys/],
+];
+
+for (const [what, store, always, ifRequired] of STORES) {
+  for (const required of [true, false]) {
+    const problem = required ? ifRequired : always;
+    const isSaid = problem === undefined ? 'is well, and the registry streams' : 'fails, as does its check';
+    test(`required: ${required}: on a driver that ${what} the handler ${isSaid}`, async () => {
+      await withHandler(delegate({ required }), async (handler) => {
+        const resolved = async () => handler.resolve(layerOf('abc', store), requestFor());
+        const checked = async () => handler.check?.(store);
+        for (const outcome of [resolved, checked]) {
+          if (problem === undefined) assert.equal(await outcome(), undefined);
+          else await assert.rejects(outcome, problem);
+        }
+      });
+    });
+  }
+}
 
 test('check: resolves where a URL can be signed, and says what is wrong where none can', async () => {
   await withHandler(delegate({ expires: '1h' }), async (handler) => {
@@ -151,25 +169,28 @@ test('check: resolves where a URL can be signed, and says what is wrong where no
     const [key, options] = asked[0] ?? assert.fail('not asked');
     assert.match(key, /^docker\/registry\/v2\/blobs\/sha256\//);
     assert.deepEqual(options, { method: 'GET', expires: 60 * MINUTE });
-    await assert.rejects(async () => handler.check?.({}), /the storage driver has no URLs of its own/);
     await assert.rejects(
       async () => handler.check?.({ url: async () => undefined }),
       /cannot sign a URL for 3600000 ms/,
     );
-    await assert.rejects(async () => handler.check?.({ url: () => Promise.reject(new Error('no keys')) }), /no keys/);
     await handler.check?.({ url });
     assert.equal(asked.length, 2, 'an answer that was kept proves nothing');
   });
 });
 
+interface Circumstances {
+  readonly onFailure?: 'stream' | 'unavailable';
+  readonly required?: boolean;
+}
+
 /** A registry over a store in memory, with the given way to sign. */
 async function withRegistry(
-  url: SignUrl | undefined,
+  store: LayerStore,
   use: (at: OpenRegistry, path: string) => Promise<void>,
-  onFailure: 'stream' | 'unavailable' = 'stream',
+  { onFailure = 'stream', required = true }: Circumstances = {},
 ): Promise<void> {
-  const driver = { ...(await startStorage()), ...(url && { url }) };
-  const at = await openRegistry(BARE, { driver, layer: delegate(), offload: { onFailure } });
+  const driver = { ...(await startStorage()), ...store };
+  const at = await openRegistry(BARE, { driver, layer: delegate({ required }), offload: { onFailure } });
   try {
     await use(at, `/v2/team/app/blobs/${await pushBlob(at, 'team/app', 'abc')}`);
   } finally {
@@ -180,20 +201,17 @@ async function withRegistry(
 /** An error and its causes. */
 const told = (error: unknown): string => (error instanceof Error ? `${error.message}: ${told(error.cause)}` : '');
 
-const warningsOf = ({ log }: OpenRegistry) => log.filter(({ level }) => level === 'warn' || level === 'error');
+const handlerWarnings = ({ log }: OpenRegistry) =>
+  log.filter(({ message }) => message.startsWith('the layer handler fails'));
 
-for (const [what, url, reason] of [
-  ['has no URLs', undefined, /no URLs of its own/],
-  ['has none for this object', async () => undefined, /cannot sign a URL/],
-  ['cannot sign', () => Promise.reject(new Error('no keys')), /no keys/],
-] as const) {
+for (const [what, store, , reason] of STORES) {
   test(`a store that ${what}: the registry streams, and has said so once, and in its health`, async () => {
-    await withRegistry(url, async (at, path) => {
+    await withRegistry(store, async (at, path) => {
       for (let round = 0; round < 3; round++) {
         assert.equal(answered(await at.send('GET', path), 200).body.toString(), 'abc');
         assert.equal(answered(await at.send('HEAD', path), 200).headers['content-length'], '3');
       }
-      const warnings = warningsOf(at).filter(({ message }) => message.startsWith('the layer handler fails'));
+      const warnings = handlerWarnings(at);
       assert.equal(warnings.length, 1);
       assert.match(told(warnings[0]?.fields.err), reason);
       const { ok, ready, checks } = await at.registry.health();
@@ -203,22 +221,34 @@ for (const [what, url, reason] of [
   });
 }
 
-test('a store that cannot sign is 503 with Retry-After, where the options say so', async () => {
-  await withRegistry(
-    () => Promise.reject(new Error('no keys')),
-    async (at, path) => {
+for (const [what, store, , reason] of STORES) {
+  test(`a store that ${what} is 503 with Retry-After, where the options say so`, async () => {
+    const onFailure = 'unavailable';
+    const use = async (at: OpenRegistry, path: string) => {
       const answer = await at.send('GET', path);
       refused(answer, 503, 'UNAVAILABLE');
       assert.match(answer.headers['retry-after'] ?? '', /^\d+$/);
-      assert.ok(!answer.body.includes('no keys'));
-    },
-    'unavailable',
-  );
+      assert.doesNotMatch(answer.body.toString(), reason);
+    };
+    await withRegistry(store, use, { onFailure });
+  });
+}
+
+test('a store without URLs is nothing to speak of where none is required', async () => {
+  for (const [, store, always] of STORES) {
+    if (always !== undefined) continue;
+    const use = async (at: OpenRegistry, path: string) => {
+      assert.equal(answered(await at.send('GET', path), 200).body.toString(), 'abc');
+      assert.deepEqual(handlerWarnings(at), []);
+      assert.equal((await at.registry.health()).checks.layer, 'ok');
+    };
+    await withRegistry(store, use, { onFailure: 'unavailable', required: false });
+  }
 });
 
 test('no line of the log has a URL that was signed', async () => {
   const { url } = counting();
-  await withRegistry(url, async (at, path) => {
+  await withRegistry({ url }, async (at, path) => {
     const answer = answered(await at.send('GET', path), 307);
     assert.match(answer.headers.location ?? '', /\?signature=canary-url$/);
     assert.equal(answer.headers['cache-control'], 'no-store');

@@ -9,7 +9,7 @@ import { z } from 'zod';
 import { answered, refused } from '../http/suite/answers.js';
 import { pushBlob } from '../support/content.js';
 import { BARE, openRegistry } from '../support/registry.js';
-import { layerOf, problemsOf, requestFor, urlBy, withHandler } from './layer-redirects-fixture.js';
+import { keyOf, layerOf, problemsOf, requestFor, urlBy, withHandler } from './layer-redirects-fixture.js';
 
 type Settings = Omit<NonNullable<Parameters<typeof rewrite>[0]>, 'handler'>;
 
@@ -97,32 +97,64 @@ test('without a handler the URLs are those of the driver', async () => {
   await withHandler(rewrite({ scheme: 'https', host: 'cdn.example', trimPathPrefix: '/b' }), async (handler) => {
     const layer = layerOf('abc', { url });
     assert.equal(await urlBy(handler, layer), `https://cdn.example/${layer.key}?GET-1200000`);
-    assert.equal(await handler.resolve(layerOf('abc'), requestFor()), undefined);
+    await assert.rejects(async () => handler.resolve(layerOf('abc'), requestFor()), /no URLs of its own/);
   });
 });
 
 test('check: fails where the handler’s does, or where a URL of the driver could not be rewritten', async () => {
   const at = (prefix: string): LayerStore => ({ url: async (key) => `http://store${prefix}/${key}?signature=canary` });
-  await withHandler(rewrite({ trimPathPrefix: '/b' }), async ({ check }) => {
-    await check?.(at('/b'));
-    await assert.rejects(async () => check?.(at('/c')), /does not begin with "\/b"/);
-    await assert.rejects(async () => check?.({}), /no URLs of its own/);
-    await assert.rejects(async () => check?.({ url: async () => undefined }), /cannot sign/);
+  await withHandler(rewrite({ trimPathPrefix: '/b' }), async (rewriting) => {
+    await rewriting.check?.(at('/b'));
+    await assert.rejects(async () => rewriting.check?.({}), /no URLs of its own/);
+    await assert.rejects(async () => rewriting.check?.({ url: async () => undefined }), /cannot sign/);
+  });
+  await withHandler(rewrite({ trimPathPrefix: '/b' }), async (rewriting) => {
+    await assert.rejects(async () => rewriting.check?.(at('/c')), /does not begin with "\/b"/);
   });
 });
 
-test('check: is not there where the handler has none', async () => {
+test('check: fails where the URLs of a handler without a check of its own could not be rewritten', async () => {
   const handler = redirect({ baseUrl: 'http://store/b' });
-  await withHandler(rewrite({ handler, scheme: 'https' }), async ({ check }) => assert.equal(check, undefined));
+  await withHandler(rewrite({ handler, trimPathPrefix: '/b' }), async (rewriting) => rewriting.check?.({}));
+  await withHandler(rewrite({ handler, trimPathPrefix: '/nope' }), async (rewriting) => {
+    await assert.rejects(async () => rewriting.check?.({}), /does not begin with "\/nope"/);
+  });
 });
 
-test('check: hands on the signal and what else the driver can do', async () => {
+test('check: what the handler makes of a blob that nobody has is no failure, unless it is such a URL', async () => {
+  const resolves: readonly LayerHandler['resolve'][] = [
+    () => undefined,
+    () => ({ headers: { 'X-File': '/a' } }),
+    () => Promise.reject(new Error('no such blob')),
+    () => assert.fail('no such blob'),
+  ];
+  for (const resolve of resolves) {
+    await withHandler(rewrite({ handler: made({ handler: { resolve } }), trimPathPrefix: '/b' }), async (handler) =>
+      handler.check?.({}),
+    );
+  }
+});
+
+test('check: hands on the signal and what the driver can do, and asks for a blob as a client would', async () => {
   const { signal } = new AbortController();
   const path = (key: string) => key;
-  const seen: object[] = [];
-  const handler = made({ handler: { resolve: () => undefined, check: async (given) => void seen.push(given) } });
-  await withHandler(rewrite({ handler, scheme: 'https' }), async ({ check }) => check?.({ path, signal }));
-  assert.deepEqual(seen, [{ path, signal }]);
+  const checked: object[] = [];
+  const asked: Parameters<LayerHandler['resolve']>[] = [];
+  const check: LayerHandler['check'] = async (given) => void checked.push(given);
+  const resolve = (...given: (typeof asked)[number]) => void asked.push(given);
+  const handler = made({ handler: { resolve, check } });
+  await withHandler(rewrite({ handler, scheme: 'https' }), async (rewriting) => {
+    await rewriting.check?.({ path, signal });
+    await rewriting.check?.({});
+  });
+  assert.deepEqual(checked, [{ path, signal }, {}]);
+  const [[layer, request], [other, unsigned]] = asked as [(typeof asked)[number], (typeof asked)[number]];
+  const { key, descriptor } = layer;
+  assert.deepEqual([layer.path, layer.url], [path, undefined]);
+  assert.equal(other.path, undefined);
+  assert.equal(key, keyOf(descriptor.digest));
+  assert.deepEqual(request, { method: 'GET', client: '192.0.2.1', headers: {}, signal });
+  assert.equal(unsigned.signal.aborted, false);
 });
 
 test('the handler is closed with it', async () => {

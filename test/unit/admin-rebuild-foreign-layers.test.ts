@@ -36,6 +36,7 @@ test('what another registry has stored is found again, and what is gone is remov
   await withRegistry(async (at) => {
     await pushBlob(at, 'a', '{}');
     const digest = await pushManifest(at, 'a', FOREIGN);
+    await pushBlob(at, 'vendor/b', '{}');
     await pushManifest(at, 'vendor/b', image([LAYER]));
     const before = await entriesOf(at);
     for (const key of before) await at.storage.remove(key);

@@ -62,7 +62,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   cli: { core: [...CORE, 'admin', 'client'], packages: ['node:*', 'pino'] },
   federation: { core: ['options', 'plugin', 'services', ...DOMAIN], packages: [] },
   health: { core: ['plugin', 'services', ...DOMAIN], packages: ['node:*'] },
-  options: { core: ['plugin', ...DOMAIN], packages: ['zod', 'node:http'] },
+  options: { core: ['plugin', ...DOMAIN], packages: ['re2js', 'zod', 'node:http'] },
   'several-hosts': { core: ['options', 'plugin', ...DOMAIN], packages: [] },
   backend: { core: CORE, packages: [] },
   registry: { core: CORE, packages: ['node:*', 'pino', 'koa-compose'], types: ['koa'] },

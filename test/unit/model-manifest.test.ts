@@ -80,7 +80,13 @@ test('annotations are a map of strings, whatever their names', () => {
 
 test('an image, OCI and Docker, has its config first among the blobs, and its layers', () => {
   for (const mediaType of [OCI_IMAGE, DOCKER_IMAGE]) {
-    const expected = { mediaType, blobs: [CONFIG, LAYER, LAYER], manifests: [], artifactType: OCI_CONFIG };
+    const expected = {
+      mediaType,
+      blobs: [CONFIG, LAYER, LAYER],
+      config: CONFIG,
+      manifests: [],
+      artifactType: OCI_CONFIG,
+    };
     assert.deepEqual(parse({ ...IMAGE, mediaType }), expected);
     assert.deepEqual(parse({ ...IMAGE, mediaType }, mediaType), expected);
   }

@@ -1,5 +1,6 @@
 // distribution's configuration file, section by section: what it becomes, what is skipped, what is refused.
 import assert from 'node:assert/strict';
+import { isDeepStrictEqual } from 'node:util';
 import type { DescriptorCache } from 'koa-registry';
 import { redis } from 'koa-registry/plugins/cache/redis';
 import { redis as leases } from 'koa-registry/plugins/coordination/redis';
@@ -63,11 +64,14 @@ const cloudfront = definePlugin({
 
 const plugins = [filesystem, memory, gcs, htpasswd];
 
-/** The options without the storage that every document needs. */
+/** What a document says that has no lists: as distribution, no URL is allowed. */
+const NO_URLS = { manifests: { urls: { allow: [] } } };
+
+/** The options without the storage that every document needs, and without what each of them says. */
 function read(document: object): object {
-  const { storage, ...rest } = fromConfig({ storage: { inmemory: null }, ...document }, plugins);
+  const { storage, validation, ...rest } = fromConfig({ storage: { inmemory: null }, ...document }, plugins);
   assert.ok(isPlugin(storage, 'storage'));
-  return rest;
+  return isDeepStrictEqual(validation, NO_URLS) ? rest : { ...rest, ...(validation && { validation }) };
 }
 
 function problems(document: unknown, factories: readonly AnyPluginFactory[] = plugins): string[] {
@@ -94,7 +98,7 @@ test('storage: an empty section and a mere name stand for a plugin without optio
   for (const storage of [{ inmemory: null }, { inmemory: {} }, { memory: {} }, 'inmemory', 'memory']) {
     const options = fromConfig({ storage }, plugins);
     assert.equal(options.storage.definition, memory.definition);
-    assert.deepEqual(Object.keys(options), ['storage']);
+    assert.deepEqual(Object.keys(options), ['storage', 'validation']);
   }
 });
 
@@ -238,10 +242,15 @@ test('notifications.endpoints become sinks', () => {
   assert.deepEqual(problems(document({ ...endpoint, ignore: { actions: ['jump'] } }), all).length, 1);
 });
 
-test('validation.manifests.urls becomes the lists of the registry, unless validation is off', () => {
+test('validation.manifests.urls becomes the lists of the registry, as distribution understands them', () => {
   const urls = { allow: ['^https://a'], deny: ['b'] };
-  assert.deepEqual(read({ validation: { manifests: { urls } } }), { validation: { manifests: { urls } } });
-  assert.deepEqual(read({ validation: { disabled: true, manifests: { urls } } }), {});
+  const of = (validation: object) => fromConfig({ storage: 'memory', validation }, plugins).validation;
+  assert.deepEqual(of({ manifests: { urls } }), { manifests: { urls } });
+  assert.deepEqual(of({ manifests: { urls: { deny: ['b'] } } }), { manifests: { urls: { deny: ['b'] } } });
+  assert.deepEqual(of({}), NO_URLS);
+  assert.deepEqual(fromConfig({ storage: 'memory' }, plugins).validation, NO_URLS);
+  assert.equal(of({ disabled: true, manifests: { urls } }), undefined);
+  assert.deepEqual(of({ disabled: true, enabled: true, manifests: { urls } }), { manifests: { urls } });
 });
 
 test('auth: the section names the plugin', () => {
@@ -275,7 +284,7 @@ test('catalog.maxentries and tags.maxtags become maxEntries', () => {
 
 test('validation.manifests.references becomes that of validation', () => {
   const validation = { disabled: false, manifests: { references: false } };
-  assert.deepEqual(read({ validation }), { validation: { manifests: { references: false } } });
+  assert.deepEqual(read({ validation }), { validation: { manifests: { references: false, urls: { allow: [] } } } });
 });
 
 test("the host application's sections are skipped", () => {
@@ -308,7 +317,7 @@ test('the file that the registry:2 image brings along is taken as it is', () => 
   const { storage, ...rest } = fromConfig(document, plugins);
   assert.ok(isPlugin(storage, 'storage'));
   assert.equal(storage.name, 'filesystem');
-  assert.deepEqual(rest, { http: { headers: { 'X-Content-Type-Options': 'nosniff' } } });
+  assert.deepEqual(rest, { http: { headers: { 'X-Content-Type-Options': 'nosniff' } }, validation: NO_URLS });
 });
 
 test('what this version cannot do is said, section by section', () => {
@@ -520,12 +529,15 @@ test('storage.cache in Redis needs the plugin and the section, said beside all e
 test('a section redis without a use has no effect, and switches no coordination on', () => {
   for (const factories of [[memory], [memory, redis, leases]]) {
     for (const storage of ['memory', { memory: null, cache: { blobdescriptor: 'inmemory' } }]) {
-      assert.deepEqual(Object.keys(fromConfig({ storage, redis: { addr: 'a' } }, factories)), ['storage']);
+      assert.deepEqual(Object.keys(fromConfig({ storage, redis: { addr: 'a' } }, factories)), [
+        'storage',
+        'validation',
+      ]);
     }
   }
   const { cache, ...rest } = fromConfig({ storage: inRedis, redis: { addr: 'a' } }, [memory, redis, leases]);
   assert.ok(isPlugin(cache, 'cache'));
-  assert.deepEqual(Object.keys(rest), ['storage']);
+  assert.deepEqual(Object.keys(rest), ['storage', 'validation']);
 });
 
 test('no secret of the section redis is printed', () => {

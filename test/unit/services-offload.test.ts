@@ -140,6 +140,8 @@ test('what is no answer is a failure, and is not repeated in the log', async () 
     { redirect: 'https://cdn.example/canary\r\nX: y' },
     { redirect: 'https://cdn.example/can ary' },
     { redirect: 'https://' },
+    { redirect: 'https://u:canary@cdn.example/' },
+    { redirect: 'https://cdn.example/#canary' },
     { headers: null },
     { headers: { 'X-A': 'canary\n' } },
     { headers: { 'X A': 'canary' } },
@@ -158,34 +160,54 @@ test('what is no answer is a failure, and is not repeated in the log', async () 
   assert.deepEqual(lines, []);
 });
 
-test('a handler that does not answer is left after ten seconds, told so, and not asked for half a minute', async () => {
+/** Asks, and lets the handler's time pass. */
+async function askInVain(ask: () => Promise<unknown>): Promise<unknown> {
+  mock.timers.enable({ apis: ['setTimeout'] });
+  try {
+    const answer = ask();
+    mock.timers.tick(10_000);
+    return await answer;
+  } finally {
+    mock.timers.reset();
+  }
+}
+
+test('a handler that does not answer is left after ten seconds and told so; after three times it has a pause', async () => {
+  const requests: LayerRequest[] = [];
   const signals: AbortSignal[] = [];
-  const { ask, lines, time } = await offloadOf((_layer, { signal }) => {
-    signals.push(signal);
+  const { ask, lines, time } = await offloadOf((_layer, request) => {
+    requests.push(request);
+    if (requests.length > 1) signals.push(request.signal);
     return new Promise(() => undefined);
   });
-  mock.timers.enable({ apis: ['setTimeout'] });
-  try {
-    const answer = ask();
-    mock.timers.tick(10_000);
-    assert.equal(await answer, undefined);
-  } finally {
-    mock.timers.reset();
+  for (let count = 1; count <= 3; count++) {
+    assert.equal(await askInVain(() => ask()), undefined);
+    assert.equal(requests.length, count);
   }
-  assert.equal(signals[0]?.aborted, true);
+  assert.ok(signals.every(({ aborted }) => aborted));
+  assert.ok(requests[0]?.signal.aborted, 'also for whoever looks at the signal later');
   assert.equal(await ask(), undefined);
-  assert.equal(signals.length, 1);
+  assert.equal(requests.length, 3);
   assert.equal(lines.length, 1);
   time.now += 30_000;
-  mock.timers.enable({ apis: ['setTimeout'] });
-  try {
-    const answer = ask();
-    mock.timers.tick(10_000);
-    await answer;
-  } finally {
-    mock.timers.reset();
-  }
-  assert.equal(signals.length, 2);
+  await askInVain(() => ask());
+  assert.equal(requests.length, 4);
+});
+
+test('a check that does not end is a failure, too', async () => {
+  let signal: AbortSignal | undefined;
+  const handler: LayerHandler = {
+    resolve: () => undefined,
+    check: (options) => {
+      signal = options.signal;
+      return new Promise(() => undefined);
+    },
+  };
+  const { offload, lines } = await offloadOf(() => undefined, { handler } as Partial<OffloadSettings>);
+  await askInVain(() => offload.check());
+  assert.equal(signal?.aborted, true);
+  assert.equal(lines.length, 1);
+  assert.match(String(offload.failure), /whether it is well/);
 });
 
 test('a client that goes away is no failure of the handler', async () => {

@@ -32,12 +32,15 @@ export const getBlob: Handler = async (call) => {
   await sendBlob(call, descriptor, wantedRange(call, size));
 };
 
-/** The blob's descriptor; `undefined` once the client was sent to another site, which has the blob while this one has not. */
+/**
+ * The blob's descriptor; `undefined` once the client was sent to another site, which has the blob while this one has
+ * not. HEAD is how clients ask whether to push a blob, and that depends on what is here.
+ */
 async function statBlob({ ctx, repository, digest, services }: Call): Promise<Descriptor | undefined> {
   try {
     return await services.blobs.stat(repository, digest);
   } catch (error) {
-    if (!(error instanceof RegistryError) || error.code !== 'BLOB_UNKNOWN') throw error;
+    if (!(error instanceof RegistryError) || error.code !== 'BLOB_UNKNOWN' || ctx.method === 'HEAD') throw error;
     const url = await services.foreign.urlOf(repository, digest);
     if (url === undefined) throw error;
     redirect(ctx, url, digest);
@@ -97,8 +100,11 @@ async function answeredElsewhere(call: Call, descriptor: Descriptor): Promise<bo
     redirect(ctx, answer.redirect, digest);
     return true;
   }
+  // For how long it may be kept is said by whoever knows that the file is there.
   ctx.set('Content-Type', OCTET_STREAM);
-  setContentHeaders(call);
+  ctx.set('Docker-Content-Digest', digest);
+  ctx.set('ETag', `"${digest}"`);
+  ctx.set('Accept-Ranges', 'bytes');
   for (const [name, value] of Object.entries(answer.headers)) {
     // The host application may vary its answers, too.
     if (name.toLowerCase() === 'vary') ctx.vary(value);

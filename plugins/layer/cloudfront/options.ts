@@ -45,7 +45,7 @@ export const cloudfrontOptions = z
     keyPairId: z.string().regex(/^[\w-]+$/, 'must be the ID of a public key'),
     /** The private half of that key: PEM, or the path of a PEM file. */
     privateKey: secret(privateKey),
-    /** For how long a URL serves: a second to 52 weeks. Default: `20m`. */
+    /** For how long a URL serves: a second to 52 weeks; the store's own a week at most. Default: `20m`. */
     duration: duration({ min: '1s', max: '52w' }).prefault('20m'),
     /**
      * `canned`: whoever has a URL may use it. `custom`: only the address that asked for it; where CloudFront cannot
