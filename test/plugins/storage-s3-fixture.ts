@@ -55,7 +55,7 @@ export async function withClient(server: S3Server, use: (client: S3) => Promise<
 
 /** Uses a proxy before a server. */
 export async function withProxy(server: S3Server, use: (proxy: StoreProxy) => Promise<void>): Promise<void> {
-  const agent = new Agent({ keepAlive: true });
+  const agent = new Agent();
   const proxy = await startStoreProxy(server.url, agent);
   try {
     await use(proxy);

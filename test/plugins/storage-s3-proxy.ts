@@ -52,7 +52,8 @@ function operationOf({ method = '', url = '' }: IncomingMessage): string {
 export async function startStoreProxy(target: string, agent: Agent): Promise<StoreProxy> {
   const operations: string[] = [];
   const open = new Set<IncomingMessage>();
-  const server = createServer(async (incoming, outgoing) => {
+  // A client that tries nothing twice must not find that its idle connection was closed meanwhile.
+  const server = createServer({ keepAliveTimeout: 60_000 }, async (incoming, outgoing) => {
     const operation = operationOf(incoming);
     operations.push(operation);
     open.add(incoming);
