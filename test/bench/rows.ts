@@ -227,6 +227,7 @@ const delivered: readonly Row[] = [
     target: 1,
     measure: (server, stage) =>
       measureEvents(server.name, async () => (await manifestByDigest(server, stage)).operations),
+    remark: async ({ name }) => `"server busy" of ${name} counts the pulls, too`,
   },
 ];
 

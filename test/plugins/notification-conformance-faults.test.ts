@@ -106,7 +106,10 @@ function delivered(
 
 const SOUND: Readonly<Record<string, Open>> = {
   'passes on what it gets': writing(soundly),
-  'can be checked, and closed': besides((end) => ({ check: () => end.reach(), close: async () => undefined })),
+  'can be checked, and closed': besides((end) => ({
+    check: (options) => end.reach(options?.signal),
+    close: async () => undefined,
+  })),
   'has options for its delivery': delivered((delivery) => delivery),
   'cannot fail': () => {
     const end = new FarEnd();
