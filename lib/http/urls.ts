@@ -45,7 +45,8 @@ function requestOrigin(ctx: Context): string {
 
 /** The path that a trusted proxy has taken off before it passed the request on. */
 function forwardedPrefix(ctx: Context): string {
-  const prefix = ctx.app.proxy ? first(ctx, 'X-Forwarded-Prefix').replace(/\/$/, '') : '';
+  if (!ctx.app.proxy) return '';
+  const prefix = first(ctx, 'X-Forwarded-Prefix').replace(/\/$/, '');
   return PREFIX.test(prefix) ? prefix : '';
 }
 

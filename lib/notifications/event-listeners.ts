@@ -37,7 +37,7 @@ export class EventListeners implements RegistryEvents {
   }
 
   tell(event: RegistryEvent): void {
-    if (this.any) setImmediate(() => this.#tell(event));
+    setImmediate(() => this.#tell(event));
   }
 
   #tell(event: RegistryEvent): void {

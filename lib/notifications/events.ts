@@ -7,6 +7,7 @@ import { RegistryError } from '../errors.js';
 import { deliveryOf } from './delivery.js';
 import type { EventListeners } from './event-listeners.js';
 import { MemoryQueue } from './memory-queue.js';
+import type { Occurrence } from './occurrence.js';
 import { type QueueBounds, type SinkMetrics, SinkPipeline } from './sink-pipeline.js';
 import { StoredQueue } from './stored-queue.js';
 import { writeInTime } from './write-in-time.js';
@@ -64,10 +65,10 @@ export class Events {
       delivery,
       bounds,
       pending: store ? new StoredQueue(store, delivery.name, log) : new MemoryQueue(),
-      isIgnored: ({ action, target }) =>
+      isIgnored: ({ action, mediaType, repository }) =>
         actions.includes(action) ||
-        (target.mediaType !== undefined && mediaTypes.includes(target.mediaType)) ||
-        isElsewhere(target.repository),
+        (mediaType !== undefined && mediaTypes.includes(mediaType)) ||
+        isElsewhere(repository),
       inTurn: store?.shared ? (work) => inTurn(`notifications/${delivery.name}`, work) : undefined,
       giveUp: (events, cause) => void this.#giveUp(delivery.name, events, report(cause)),
       report,
@@ -85,12 +86,12 @@ export class Events {
     for (const pipeline of this.#pipelines) pipeline.start();
   }
 
-  /** Tells an event to all; answers what to wait for before what has happened may be acknowledged. Never rejects. */
-  emit(event: RegistryEvent): Promise<unknown> | undefined {
-    this.#listeners.tell(event);
+  /** Tells to all what has happened; answers what to wait for before what has happened may be acknowledged. Never rejects. */
+  emit(occurrence: Occurrence): Promise<unknown> | undefined {
+    if (this.#listeners.any) this.#listeners.tell(occurrence.event);
     const stored: Promise<void>[] = [];
     for (const pipeline of this.#pipelines) {
-      const added = pipeline.offer(event);
+      const added = pipeline.offer(occurrence);
       if (added !== undefined) stored.push(added);
     }
     return stored.length === 0 ? undefined : Promise.all(stored);

@@ -1,14 +1,23 @@
 // Events that wait in memory: a ring, so that adding one and dropping the oldest cost the same however many wait.
 import type { QueuedEvent, RegistryEvent } from '../contracts/notification.js';
-import { sizeOf } from './event-size.js';
+import { type Occurrence, sizeOf } from './occurrence.js';
 import type { PendingEvents } from './pending-events.js';
 
 /** It doubles when it is full. */
 const FIRST_CAPACITY = 64;
 
-interface Waiting extends QueuedEvent {
-  readonly size: number;
+class Waiting implements QueuedEvent {
+  readonly occurrence: Occurrence;
   readonly position: number;
+
+  constructor(occurrence: Occurrence, position: number) {
+    this.occurrence = occurrence;
+    this.position = position;
+  }
+
+  get event(): RegistryEvent {
+    return this.occurrence.event;
+  }
 }
 
 export class MemoryQueue implements PendingEvents {
@@ -27,12 +36,11 @@ export class MemoryQueue implements PendingEvents {
     return this.#bytes;
   }
 
-  add(event: RegistryEvent): undefined {
+  add(occurrence: Occurrence): undefined {
     if (this.length === this.#ring.length) this.#grow();
-    const waiting = { event, size: sizeOf(event), position: this.#next };
-    this.#ring[this.#next % this.#ring.length] = waiting;
+    this.#ring[this.#next % this.#ring.length] = new Waiting(occurrence, this.#next);
     this.#next += 1;
-    this.#bytes += waiting.size;
+    this.#bytes += sizeOf(occurrence);
   }
 
   #grow(): void {
@@ -61,7 +69,8 @@ export class MemoryQueue implements PendingEvents {
   dropOldest(): boolean {
     if (this.length === 0) return false;
     const index = this.#first % this.#ring.length;
-    this.#bytes -= this.#ring[index]?.size ?? 0;
+    const waiting = this.#ring[index];
+    if (waiting !== undefined) this.#bytes -= sizeOf(waiting.occurrence);
     this.#ring[index] = undefined;
     this.#first += 1;
     return true;

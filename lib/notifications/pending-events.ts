@@ -1,5 +1,6 @@
 // What a delivery needs of the events that wait, wherever they do.
-import type { QueuedEvent, RegistryEvent } from '../contracts/notification.js';
+import type { QueuedEvent } from '../contracts/notification.js';
+import type { Occurrence } from './occurrence.js';
 
 export interface PendingEvents {
   /** Whether what waits is there again after a restart. */
@@ -8,7 +9,7 @@ export interface PendingEvents {
   readonly bytes: number;
 
   /** Adds an event; where there is something to wait for before it is safe, that. Never rejects. */
-  add(event: RegistryEvent): Promise<void> | undefined;
+  add(occurrence: Occurrence): Promise<void> | undefined;
 
   /** The first events; rejects where they cannot be read now. */
   peek(count: number): readonly QueuedEvent[] | Promise<readonly QueuedEvent[]>;

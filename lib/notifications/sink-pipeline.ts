@@ -1,8 +1,9 @@
 // The way of events to one sink: its filter, the bounds of what waits for it, and what is counted. Nothing here is
 // waited for by another sink.
 import type { Logger } from '../contracts/logger.js';
-import type { Delivery, RegistryEvent } from '../contracts/notification.js';
+import type { Delivery } from '../contracts/notification.js';
 import { DropLog } from './drop-log.js';
+import type { Occurrence } from './occurrence.js';
 import type { PendingEvents } from './pending-events.js';
 import { SinkDelivery, type SinkDeliveryParts, type SinkState } from './sink-delivery.js';
 
@@ -41,7 +42,7 @@ export interface SinkMetrics {
 
 export interface SinkPipelineParts extends Omit<SinkDeliveryParts, 'onRoom' | 'onGone'> {
   readonly bounds: QueueBounds;
-  isIgnored(event: RegistryEvent): boolean;
+  isIgnored(occurrence: Occurrence): boolean;
   readonly clock: () => number;
 }
 
@@ -50,7 +51,7 @@ export class SinkPipeline {
   readonly #pending: PendingEvents;
   readonly #delivery: SinkDelivery;
   readonly #options: Delivery;
-  readonly #isIgnored: (event: RegistryEvent) => boolean;
+  readonly #isIgnored: (occurrence: Occurrence) => boolean;
   readonly #clock: () => number;
   readonly #drops: DropLog;
   readonly #log: Logger;
@@ -92,38 +93,38 @@ export class SinkPipeline {
   }
 
   /** Adds an event; answers what to wait for, where it has to be stored first. Never throws, never rejects. */
-  offer(event: RegistryEvent): Promise<void> | undefined {
-    if (this.#isIgnored(event)) return undefined;
+  offer(occurrence: Occurrence): Promise<void> | undefined {
+    if (this.#isIgnored(occurrence)) return undefined;
     this.#events += 1;
     const { overflow } = this.#bounds;
     const isStopped = this.#delivery.state === 'stopped';
     // Whoever changes something has been let in, and is told to nobody else.
-    const hasRoom = !this.#isFull() || (overflow === 'hold' && event.action !== 'pull');
-    if (hasRoom && !isStopped) return this.#add(event);
-    if (overflow === 'drop-oldest' && !isStopped) return this.#replaceOldest(event);
+    const hasRoom = !this.#isFull() || (overflow === 'hold' && occurrence.action !== 'pull');
+    if (hasRoom && !isStopped) return this.#add(occurrence);
+    if (overflow === 'drop-oldest' && !isStopped) return this.#replaceOldest(occurrence);
     this.#noteDropped(1);
     return undefined;
   }
 
-  #replaceOldest(event: RegistryEvent): Promise<void> | undefined {
+  #replaceOldest(occurrence: Occurrence): Promise<void> | undefined {
     while (this.#isFull()) {
       const dropped = this.#pending.dropOldest();
-      if (dropped instanceof Promise) return dropped.then((one) => this.#afterDrop(one, event));
+      if (dropped instanceof Promise) return dropped.then((one) => this.#afterDrop(one, occurrence));
       if (!dropped) break;
       this.#noteDropped(1);
     }
-    return this.#add(event);
+    return this.#add(occurrence);
   }
 
   /** Others may have come meanwhile. */
-  #afterDrop(one: boolean, event: RegistryEvent): Promise<void> | undefined {
-    if (!one) return this.#add(event);
+  #afterDrop(one: boolean, occurrence: Occurrence): Promise<void> | undefined {
+    if (!one) return this.#add(occurrence);
     this.#noteDropped(1);
-    return this.#replaceOldest(event);
+    return this.#replaceOldest(occurrence);
   }
 
-  #add(event: RegistryEvent): Promise<void> | undefined {
-    const added = this.#pending.add(event);
+  #add(occurrence: Occurrence): Promise<void> | undefined {
+    const added = this.#pending.add(occurrence);
     this.#delivery.wake();
     return added;
   }

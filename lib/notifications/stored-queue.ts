@@ -3,7 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '../contracts/logger.js';
 import type { EventQueue, EventQueueStore, QueuedEvent, RegistryEvent } from '../contracts/notification.js';
-import { sizeOf } from './event-size.js';
+import { type Occurrence, sizeOf } from './occurrence.js';
 import type { PendingEvents } from './pending-events.js';
 
 /** The most events of one append. */
@@ -56,8 +56,8 @@ export class StoredQueue implements PendingEvents {
   }
 
   /** Resolves when the event is stored, or when a try to store it has failed: nobody waits for a store that is away. */
-  add(event: RegistryEvent): Promise<void> | undefined {
-    const unstored: Unstored = { event, size: sizeOf(event) };
+  add(occurrence: Occurrence): Promise<void> | undefined {
+    const unstored: Unstored = { event: occurrence.event, size: sizeOf(occurrence) };
     this.#unstored.push(unstored);
     this.#unstoredBytes += unstored.size;
     this.#working ??= this.#work();

@@ -4,8 +4,16 @@ import { randomUUID } from 'node:crypto';
 import type { Delivery, EventQueueStore, EventTarget, NotificationSink, RegistryEvent } from 'koa-registry';
 import { EventListeners } from '../../lib/notifications/event-listeners.js';
 import { Events, type EventsParts } from '../../lib/notifications/events.js';
+import type { Occurrence } from '../../lib/notifications/occurrence.js';
 import { repositoryMatcher } from '../../lib/plugin/index.js';
 import type { LogLine } from '../support/registry.js';
+
+/** An event that is there already, as something that has happened. */
+export function occurrenceOf(event: RegistryEvent): Occurrence {
+  const { action, target } = event;
+  const { repository, mediaType, references = [] } = target;
+  return { action, repository, mediaType, references: references.length, event };
+}
 
 export function eventOf(action: RegistryEvent['action'] = 'push', target: Partial<EventTarget> = {}): RegistryEvent {
   return {

@@ -4,7 +4,7 @@ import * as assert from 'node:assert/strict';
 import type { EventQueue, EventQueueStore, QueuedEvent, RegistryEvent } from 'koa-registry';
 import { test } from 'uvu';
 import { Gate } from '../faults/gate.js';
-import { eventOf, ObservedSink, until, worldOf } from './notifications-fixture.js';
+import { eventOf, ObservedSink, occurrenceOf, until, worldOf } from './notifications-fixture.js';
 
 /** A store that a test can take away; what is in it outlives the queues. */
 class ObservedStore implements EventQueueStore {
@@ -66,7 +66,7 @@ test('a change is acknowledged once its event is stored, and what comes meanwhil
   let acknowledged = 0;
   const all = Array.from({ length: 20 }, () => eventOf());
   const waiting = all.map(async (event) => {
-    await events.emit(event);
+    await events.emit(occurrenceOf(event));
     acknowledged += 1;
   });
   await gate.reached;
@@ -88,7 +88,7 @@ test('what an earlier process has left is delivered first', async () => {
   const { events } = worldOf([sink], { store });
   await until(() => sink.ids.length === 2, 'not delivered');
   const later = eventOf();
-  await events.emit(later);
+  await events.emit(occurrenceOf(later));
   await until(() => store.kept.length === 0, 'not removed');
   assert.deepEqual(sink.ids, ids([...left, later]));
   await events.close(1000);
@@ -114,7 +114,7 @@ test('while the store is away events wait in memory, nobody waits for it, and al
   const { events, said } = worldOf([sink], { store });
   store.away = true;
   const all = Array.from({ length: 10 }, () => eventOf());
-  for (const event of all) await events.emit(event);
+  for (const event of all) await events.emit(occurrenceOf(event));
   assert.equal(events.metrics().sink?.pending, 10);
   assert.deepEqual(said('error'), ['events cannot be stored, and wait in memory meanwhile']);
   store.away = false;
@@ -131,10 +131,10 @@ test('the bound holds for what is stored and for what could not be', async () =>
   const bounds = { maxEvents: 5, maxBytes: 2 ** 30, overflow: 'drop-oldest' } as const;
   const { events } = worldOf([sink], { store, bounds });
   const all = Array.from({ length: 12 }, () => eventOf());
-  for (const event of all) await events.emit(event);
+  for (const event of all) await events.emit(occurrenceOf(event));
   assert.deepEqual(ids(store.kept), ids(all.slice(-5)));
   store.away = true;
-  for (let count = 0; count < 12; count++) await events.emit(eventOf());
+  for (let count = 0; count < 12; count++) await events.emit(occurrenceOf(eventOf()));
   assert.ok((events.metrics().sink?.pending ?? 99) <= 6);
   assert.ok((events.metrics().sink?.dropped ?? 0) >= 18);
   await events.close(1);
@@ -146,7 +146,8 @@ test('the bound holds for events that come at once, too', async () => {
   sink.act = never;
   const bounds = { maxEvents: 10, maxBytes: 2 ** 30, overflow: 'drop-oldest' } as const;
   const { events } = worldOf([sink], { store, bounds });
-  for (let round = 0; round < 10; round++) await Promise.all(Array.from({ length: 20 }, () => events.emit(eventOf())));
+  for (let round = 0; round < 10; round++)
+    await Promise.all(Array.from({ length: 20 }, () => events.emit(occurrenceOf(eventOf()))));
   const { pending = 0, dropped = 0 } = events.metrics().sink ?? {};
   assert.ok(pending <= 10, String(pending));
   assert.equal(pending + dropped, 200);
@@ -162,7 +163,7 @@ test('what was delivered and could not be removed comes again', async () => {
     if (first) store.away = true;
     first = false;
   };
-  await events.emit(eventOf());
+  await events.emit(occurrenceOf(eventOf()));
   await until(() => store.away, 'not delivered');
   store.away = false;
   await until(() => store.kept.length === 0, 'not removed');
@@ -176,7 +177,7 @@ test('closing leaves in the store what was not delivered', async () => {
   sink.act = never;
   const { events, said } = worldOf([sink], { store });
   const event = eventOf();
-  await events.emit(event);
+  await events.emit(occurrenceOf(event));
   await events.close(10);
   assert.deepEqual(ids(store.kept), [event.id]);
   assert.ok(said('info').includes('events wait for the next start'));
@@ -191,7 +192,7 @@ test('closing does not wait for a store that is away, and says what is lost', as
   const gate = new Gate();
   store.gate = gate;
   const { events, said } = worldOf([new ObservedSink()], { store });
-  void events.emit(eventOf());
+  void events.emit(occurrenceOf(eventOf()));
   await gate.reached;
   const closed = events.close(1);
   store.away = true;
@@ -221,7 +222,7 @@ test('of hosts that share a store one delivers at a time, and what the other has
   });
   const hosts = sinks.map((sink, index) => worldOf([sink], { store, inTurn: turnOf(String(index)) }));
   const all = Array.from({ length: 20 }, () => eventOf());
-  for (const [index, event] of all.entries()) await hosts[index % 2]?.events.emit(event);
+  for (const [index, event] of all.entries()) await hosts[index % 2]?.events.emit(occurrenceOf(event));
   await until(() => store.kept.length === 0, 'not delivered');
   assert.deepEqual(delivered, ids(all));
   assert.deepEqual(overlaps, []);

@@ -3,7 +3,7 @@ import * as assert from 'node:assert/strict';
 import { RegistryError, type RegistryEvent, SinkGoneError } from 'koa-registry';
 import { test } from 'uvu';
 import { Pauses } from '../../lib/notifications/pauses.js';
-import { eventOf, ObservedSink, until, worldOf } from './notifications-fixture.js';
+import { eventOf, ObservedSink, occurrenceOf, until, worldOf } from './notifications-fixture.js';
 
 /** Never settles, unless its signal does. */
 const hang = (_events: readonly RegistryEvent[], signal: AbortSignal) =>
@@ -16,7 +16,7 @@ test('events arrive in their order, one by one unless batches are wanted', async
   const batched = new ObservedSink({ name: 'batched', batch: 4 });
   const { events } = worldOf([single, batched]);
   const all = Array.from({ length: 10 }, () => eventOf());
-  for (const event of all) events.emit(event);
+  for (const event of all) events.emit(occurrenceOf(event));
   await until(() => single.ids.length === 10 && batched.ids.length === 10, 'not delivered');
   assert.deepEqual(single.ids, ids(all));
   assert.deepEqual(batched.ids, ids(all));
@@ -35,7 +35,7 @@ test('what fails comes again, the same and before all that follows, and is count
   };
   const { events } = worldOf([sink]);
   const all = [eventOf(), eventOf(), eventOf()];
-  for (const event of all) events.emit(event);
+  for (const event of all) events.emit(occurrenceOf(event));
   await until(() => taken.length === 3, 'not delivered');
   assert.deepEqual(taken, ids(all));
   assert.ok(sink.ids.slice(0, 6).every((id) => id === all[0]?.id));
@@ -53,7 +53,7 @@ test('a sink that hangs delays no other, and is left when its time is over', asy
   hanging.act = () => new Promise(() => undefined);
   const other = new ObservedSink({ name: 'other' });
   const { events } = worldOf([hanging, other]);
-  for (let count = 0; count < 20; count++) events.emit(eventOf());
+  for (let count = 0; count < 20; count++) events.emit(occurrenceOf(eventOf()));
   await until(() => other.ids.length === 20, 'the other sink waits');
   await until(() => hanging.writes.length >= 3, 'never tried again');
   assert.ok(hanging.signals[0]?.aborted);
@@ -70,7 +70,7 @@ test('the log says once that a sink is away, and once that it is back', async ()
     if (away) throw new Error('ECONNREFUSED');
   };
   const { events, said } = worldOf([sink]);
-  events.emit(eventOf());
+  events.emit(occurrenceOf(eventOf()));
   await until(() => sink.writes.length > 8, 'not tried often');
   assert.deepEqual(said('warn'), ['the sink takes no events']);
   away = false;
@@ -96,7 +96,7 @@ test('beyond the bound the oldest events are dropped, counted and spoken of', as
   sink.act = hang;
   const { events, lines } = worldOf([sink], { bounds: { maxEvents: 10, maxBytes: 2 ** 30, overflow: 'drop-oldest' } });
   const all = Array.from({ length: 35 }, () => eventOf());
-  for (const event of all) events.emit(event);
+  for (const event of all) events.emit(occurrenceOf(event));
   assert.equal(events.metrics().sink?.pending, 10);
   assert.equal(events.metrics().sink?.dropped, 25);
   const drops = lines.filter(({ message }) => message === 'events were dropped');
@@ -119,7 +119,7 @@ test('or the newest are', async () => {
   sink.act = hang;
   const { events } = worldOf([sink], { bounds: { maxEvents: 10, maxBytes: 2 ** 30, overflow: 'drop-newest' } });
   const all = Array.from({ length: 35 }, () => eventOf());
-  for (const event of all) events.emit(event);
+  for (const event of all) events.emit(occurrenceOf(event));
   assert.equal(events.metrics().sink?.dropped, 25);
   const taken: string[] = [];
   sink.act = async (events) => void taken.push(...ids(events));
@@ -132,7 +132,7 @@ test('the bound is one of bytes, too, and a manifest with many references counts
   sink.act = hang;
   const { events } = worldOf([sink], { bounds: { maxEvents: 1000, maxBytes: 100_000, overflow: 'drop-oldest' } });
   const references = Array.from({ length: 100 }, () => ({ mediaType: 'x/y', digest: 'sha256:0', size: 1 })) as never;
-  for (let count = 0; count < 50; count++) events.emit(eventOf('push', { references }));
+  for (let count = 0; count < 50; count++) events.emit(occurrenceOf(eventOf('push', { references })));
   const { pending = 0, pendingBytes = 0 } = events.metrics().sink ?? {};
   assert.ok(pending > 0 && pending < 10, String(pending));
   assert.ok(pendingBytes < 130_000, String(pendingBytes));
@@ -144,8 +144,8 @@ test('hold: changes wait for room and are then let in; what they cause is not dr
   sink.act = hang;
   const { events } = worldOf([sink], { bounds: { maxEvents: 2, maxBytes: 2 ** 30, overflow: 'hold' } });
   assert.equal(events.room(), undefined);
-  for (let count = 0; count < 3; count++) events.emit(eventOf());
-  events.emit(eventOf('pull'));
+  for (let count = 0; count < 3; count++) events.emit(occurrenceOf(eventOf()));
+  events.emit(occurrenceOf(eventOf('pull')));
   assert.equal(events.metrics().sink?.pending, 3);
   assert.equal(events.metrics().sink?.dropped, 1);
   let admitted = false;
@@ -167,10 +167,10 @@ test('a sink that is gone for good gets nothing more, and holds nobody', async (
     throw new SinkGoneError('410');
   };
   const { events, said } = worldOf([sink], { bounds: { maxEvents: 2, maxBytes: 2 ** 30, overflow: 'hold' } });
-  for (let count = 0; count < 3; count++) events.emit(eventOf());
+  for (let count = 0; count < 3; count++) events.emit(occurrenceOf(eventOf()));
   await events.room();
   await until(() => events.metrics().sink?.state === 'stopped', 'not stopped');
-  events.emit(eventOf());
+  events.emit(occurrenceOf(eventOf()));
   assert.equal(sink.writes.length, 1);
   assert.equal(events.metrics().sink?.pending, 0);
   assert.equal(events.metrics().sink?.dropped, 4);
@@ -188,7 +188,7 @@ test('after maxAttempts events are dead letters, and those that follow get their
     taken.push(...ids(events));
   };
   const { events, lines } = worldOf([sink], { deadLetters: dead });
-  for (const event of all) events.emit(event);
+  for (const event of all) events.emit(occurrenceOf(event));
   await until(() => taken.length === 1 && dead.ids.length === 1, 'not given up');
   assert.deepEqual(taken, [all[1]?.id]);
   assert.deepEqual(dead.ids, [all[0]?.id]);
@@ -203,12 +203,12 @@ test('a sink is not told what its filter names', async () => {
   const ignore = { mediaTypes: ['x/ignored'], actions: ['pull' as const], repositories: ['tmp/**', 'scratch'] };
   const sink = new ObservedSink({ ignore });
   const { events } = worldOf([sink]);
-  events.emit(eventOf('pull'));
-  events.emit(eventOf('push', { mediaType: 'x/ignored' }));
-  events.emit(eventOf('push', { repository: 'tmp/a/b' }));
-  events.emit(eventOf('delete', { repository: 'scratch' }));
+  events.emit(occurrenceOf(eventOf('pull')));
+  events.emit(occurrenceOf(eventOf('push', { mediaType: 'x/ignored' })));
+  events.emit(occurrenceOf(eventOf('push', { repository: 'tmp/a/b' })));
+  events.emit(occurrenceOf(eventOf('delete', { repository: 'scratch' })));
   const told = [eventOf('push', { repository: 'tmp' }), eventOf('mount')];
-  for (const event of told) events.emit(event);
+  for (const event of told) events.emit(occurrenceOf(event));
   await until(() => sink.ids.length === 2, 'not told');
   assert.deepEqual(sink.ids, ids(told));
   assert.equal(events.metrics().sink?.events, 2);
@@ -222,7 +222,7 @@ test('closing delivers what is pending, and gives up when the time is over', asy
     if (away) throw new Error('away');
   };
   const { events } = worldOf([sink]);
-  events.emit(eventOf());
+  events.emit(occurrenceOf(eventOf()));
   await until(() => sink.writes.length === 1, 'not tried');
   away = false;
   await events.close(60_000);
@@ -231,7 +231,7 @@ test('closing delivers what is pending, and gives up when the time is over', asy
   const dead = new ObservedSink();
   dead.act = hang;
   const other = worldOf([dead]);
-  for (let count = 0; count < 3; count++) other.events.emit(eventOf());
+  for (let count = 0; count < 3; count++) other.events.emit(occurrenceOf(eventOf()));
   await other.events.close(30);
   assert.ok(dead.signals.every(({ aborted }) => aborted));
   assert.deepEqual(other.said('warn'), ['events were not delivered before the end']);
@@ -251,12 +251,12 @@ test('listeners hear of what they want, soon and in order; one that throws harms
   const end = listeners.on('pull', ({ id }) => heard.push(id));
   assert.equal(events.isHeard, true);
   const all = [eventOf('push'), eventOf('pull'), eventOf('delete'), eventOf('push')];
-  for (const event of all) events.emit(event);
+  for (const event of all) events.emit(occurrenceOf(event));
   assert.deepEqual(heard, []);
   await until(() => heard.length === 3, 'not heard');
   assert.deepEqual(heard, [all[0]?.id, all[1]?.id, all[3]?.id]);
   end();
-  events.emit(eventOf('pull'));
+  events.emit(occurrenceOf(eventOf('pull')));
   await new Promise(setImmediate);
   await new Promise(setImmediate);
   assert.equal(heard.length, 3);
@@ -270,7 +270,7 @@ test('waiting for room ends with a 503', async () => {
   const sink = new ObservedSink();
   sink.act = hang;
   const { events } = worldOf([sink], { bounds: { maxEvents: 1, maxBytes: 2 ** 30, overflow: 'hold' } });
-  events.emit(eventOf());
+  events.emit(occurrenceOf(eventOf()));
   mock.timers.enable({ apis: ['setTimeout'] });
   try {
     const room = assert.rejects(
