@@ -4,6 +4,7 @@ import { RegistryError } from './errors.js';
 import { federatedSites } from './federation.js';
 import { type Health, healthOf } from './health.js';
 import { Running, type Serving } from './http/index.js';
+import { DeadLetters } from './notifications/dead-letters.js';
 import type { EventListeners } from './notifications/event-listeners.js';
 import { Events } from './notifications/events.js';
 import type { SinkMetrics } from './notifications/sink-pipeline.js';
@@ -15,6 +16,9 @@ import { requiringNotes } from './several-hosts.js';
 
 /** How long closing waits for requests that are under way, in milliseconds. */
 const CLOSE_PATIENCE = 10_000;
+
+/** How long a host waits for its turn at delivering events, in milliseconds. */
+const TURN_PATIENCE = 1_000;
 
 /** How long a request waits for plugins that are just being started, in milliseconds. */
 const START_PATIENCE = 5_000;
@@ -90,7 +94,7 @@ export class Backend {
 
   health(): Promise<Health> {
     // Whoever sends requests only to what is healthy would otherwise wait for the first one for ever.
-    this.lifecycle.start();
+    if (this.#serving === undefined) void this.ready().catch(() => undefined);
     const layer = this.#parts.options.offload.onFailure === 'stream' ? ['layer'] : [];
     const dispensable = ['cache', 'coordination', 'queue', 'deadLetters', 'notifications', ...layer];
     return healthOf(this.lifecycle, { dispensable, failures: { layer: this.#serving?.offload?.failure } });
@@ -110,8 +114,11 @@ export class Backend {
   async #close(): Promise<void> {
     const { uploadPurge, events } = this.#serving ?? {};
     await Promise.all([this.running.idle(CLOSE_PATIENCE), uploadPurge?.stop()]);
-    await events?.close(this.#parts.options.notifications.drainTimeout);
-    await this.lifecycle.close();
+    try {
+      await events?.close(this.#parts.options.notifications.drainTimeout);
+    } finally {
+      await this.lifecycle.close();
+    }
   }
 
   #serve(instances: Instances): Serving {
@@ -151,10 +158,15 @@ export class Backend {
       report: (error, index) => reportOf(sinks[index], error),
       store: queue,
       bounds,
-      deadLetters,
+      deadLetters: new DeadLetters({
+        sink: deadLetters,
+        report: (error) => reportOf(options.notifications.deadLetters, error),
+        log,
+      }),
       includeHead,
       matcher: repositoryMatcher,
-      inTurn: async (name, work) => (await leases.take(name, work, { wait: 0 })) !== undefined,
+      inTurn: async (name, work) =>
+        (await leases.take(name, ({ signal }) => work(signal), { wait: TURN_PATIENCE })) !== undefined,
       log,
       clock: Date.now,
     });

@@ -10,6 +10,12 @@ const MEDIA_TYPE = /^application\/vnd\.docker\.distribution\.events\.v[12]\+json
 /** An event comes again soon or not at all: after so many others it will not. */
 const REMEMBERED = 10_000;
 
+/**
+ * An event says what a manifest refers to, so it may become longer than the largest manifest, of 4 MiB; and what is
+ * answered 413 comes again for ever, with everything else behind it.
+ */
+const LONGEST_BODY = '8mb';
+
 export interface EndpointOptions {
   /** What the registry signs with. */
   readonly secret: string;
@@ -25,7 +31,7 @@ export function takeEvents({ secret, take }: EndpointOptions): Middleware {
   return async (ctx, next) => {
     if (ctx.method !== 'POST' || ctx.path !== '/events') return next();
     // The bytes, before anybody has parsed them: they are what is signed.
-    const body = await getRawBody(ctx.req, { limit: '4mb' });
+    const body = await getRawBody(ctx.req, { limit: LONGEST_BODY });
     if (!isSigned(body, ctx.get('X-Hub-Signature-256'), secret)) return ctx.throw(401, 'the signature is wrong');
     if (!MEDIA_TYPE.test(ctx.get('Content-Type'))) return ctx.throw(415);
     const { events } = JSON.parse(body.toString('utf8')) as { readonly events: readonly RegistryEvent[] };

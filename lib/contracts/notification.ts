@@ -21,7 +21,7 @@ export interface EventTarget {
   /** Where the content may be had, as the caller of the registry knows it. */
   readonly url?: string;
   readonly tag?: string;
-  /** What a manifest refers to: its config and layers, or its children. */
+  /** What a manifest refers to, its config and layers or its children: media type, digest, size, platform. */
   readonly references?: readonly Descriptor[];
 }
 
@@ -91,7 +91,7 @@ export interface NotificationSink {
 
   /**
    * Passes events on, in their order; they are delivered once it resolves. When it rejects, the same events come
-   * again later, so those that were passed on already may be so twice.
+   * again later, so those that were passed on already may be so twice. There is one call at a time. Events are frozen.
    *
    * The signal is aborted when it has taken too long, or the registry closes; then it should reject.
    *
@@ -125,6 +125,9 @@ export interface EventQueue {
 
   /** Removes events that {@link EventQueue.peek} answered, from the first on; those that are gone already are no failure. */
   remove(events: readonly QueuedEvent[]): Promise<void>;
+
+  /** Capability: brings `length` and `bytes` up to date with what other hosts have done, where they share the queue. */
+  look?(): Promise<void>;
 
   /** No call follows. What waits stays. */
   close?(): Promise<void>;

@@ -5,6 +5,7 @@ import type { ServerResponse } from 'node:http';
 import type { EventAction, EventTarget, RegistryEvent } from '../contracts/notification.js';
 import type { Descriptor } from '../model/descriptor.js';
 import type { Digest } from '../model/digest.js';
+import type { Manifest } from '../model/manifest.js';
 import { OCTET_STREAM } from '../model/media-types.js';
 import { isDigestReference, type Tag } from '../model/reference.js';
 import type { RepositoryName } from '../model/repository-name.js';
@@ -29,7 +30,6 @@ class CallOccurrence implements Occurrence {
   readonly action: EventAction;
   readonly repository: RepositoryName;
   readonly #subject: Subject;
-  readonly #time = Date.now();
   readonly #root: string;
   readonly #requestId: string;
   readonly #method: string;
@@ -40,6 +40,7 @@ class CallOccurrence implements Occurrence {
   readonly #localPort: number | undefined;
   readonly #actor: string | undefined;
   readonly #source: Events['source'];
+  #time = Date.now();
   #event: RegistryEvent | undefined;
 
   constructor(call: Call, action: EventAction, subject: Subject) {
@@ -60,6 +61,12 @@ class CallOccurrence implements Occurrence {
     this.#source = call.services.events.source;
   }
 
+  /** It is over only now. */
+  conclude(): this {
+    this.#time = Date.now();
+    return this;
+  }
+
   get mediaType(): string | undefined {
     return this.#subject.mediaType;
   }
@@ -75,21 +82,22 @@ class CallOccurrence implements Occurrence {
 
   #make(): RegistryEvent {
     const { host, instanceID } = this.#source;
-    return {
+    // Nobody who is told may change what others are told.
+    return Object.freeze<RegistryEvent>({
       id: randomUUID(),
       timestamp: new Date(this.#time).toISOString(),
       action: this.action,
-      target: this.#target(),
-      request: {
+      target: Object.freeze(this.#target()),
+      request: Object.freeze({
         id: this.#requestId,
         addr: this.#remotePort === undefined ? this.#address : addressOf(this.#address, this.#remotePort),
         host: this.#host,
         method: this.#method,
         useragent: this.#agent,
-      },
-      actor: this.#actor === undefined ? {} : { name: this.#actor },
-      source: { addr: addressOf(host, this.#localPort ?? 0), instanceID },
-    };
+      }),
+      actor: Object.freeze(this.#actor === undefined ? {} : { name: this.#actor }),
+      source: Object.freeze({ addr: addressOf(host, this.#localPort ?? 0), instanceID }),
+    });
   }
 
   #target(): EventTarget {
@@ -134,8 +142,25 @@ export function notifyOfManifestPull(call: Call, stored: StoredManifest): void {
 }
 
 function manifestSubject({ digest, bytes, manifest }: StoredManifest, tag?: Tag): Subject {
-  const { mediaType, blobs, manifests } = manifest;
-  return { digest, tag, size: bytes.length, mediaType, references: manifests.length > 0 ? manifests : blobs };
+  return { digest, tag, size: bytes.length, mediaType: manifest.mediaType, references: referencesOf(manifest) };
+}
+
+/** By manifest: what one refers to is told again and again. */
+const REFERENCES = new WeakMap<Manifest, readonly Descriptor[]>();
+
+/** What a manifest refers to, without what may be of any size. */
+function referencesOf(manifest: Manifest): readonly Descriptor[] {
+  let references = REFERENCES.get(manifest);
+  if (references === undefined) {
+    const { blobs, manifests } = manifest;
+    references = Object.freeze((manifests.length > 0 ? manifests : blobs).map(briefly));
+    REFERENCES.set(manifest, references);
+  }
+  return references;
+}
+
+function briefly({ mediaType, digest, size, platform }: Descriptor): Descriptor {
+  return Object.freeze({ mediaType, digest, size, ...(platform && { platform: Object.freeze({ ...platform }) }) });
 }
 
 /** A blob was pushed, or mounted from another repository. */
@@ -149,12 +174,16 @@ export function notifyOfBlob(
   return notify(call, action, { digest, size, mediaType: OCTET_STREAM, fromRepository });
 }
 
-/** A blob is being answered, or the client sent elsewhere for it; it is pulled once that is done. */
-export function notifyOfBlobPull(call: Call, { size }: Pick<Descriptor, 'size'>): void {
+/**
+ * A blob is being answered, or the client sent elsewhere for it; it is pulled once that is done.
+ *
+ * @param size of a blob that is not here nobody knows it.
+ */
+export function notifyOfBlobPull(call: Call, { size }: { readonly size?: number }): void {
   if (!isPull(call)) return;
   const response: PulledResponse = call.ctx.res;
-  const { digest } = call;
-  response[PULL] = { call, subject: { digest, size, mediaType: OCTET_STREAM } };
+  const occurrence = new CallOccurrence(call, 'pull', { digest: call.digest, size, mediaType: OCTET_STREAM });
+  response[PULL] = { events: call.services.events, occurrence };
   response.on('finish', tellPull);
 }
 
@@ -173,11 +202,13 @@ function isPull({ ctx, services: { events } }: Call): boolean {
 const PULL = Symbol('pull');
 
 interface PulledResponse extends ServerResponse {
-  [PULL]?: { readonly call: Call; readonly subject: Subject };
+  [PULL]?: { readonly events: Events; readonly occurrence: CallOccurrence };
+  /** Of HTTP/2, whose responses finish though they are cut off. */
+  readonly stream?: { readonly rstCode?: number };
 }
 
 /** A download that broke off is no pull; nobody waits for the event of one that did not. One function for all of them. */
 function tellPull(this: PulledResponse): void {
   const pull = this[PULL];
-  if (pull !== undefined) void notify(pull.call, 'pull', pull.subject);
+  if (pull !== undefined && !this.stream?.rstCode) void pull.events.emit(pull.occurrence.conclude());
 }

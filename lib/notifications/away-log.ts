@@ -13,6 +13,7 @@ export interface AwayLogParts {
 export class AwayLog {
   readonly #parts: AwayLogParts;
   #isTold = false;
+  #isUnreadable = false;
 
   constructor(parts: AwayLogParts) {
     this.#parts = parts;
@@ -32,6 +33,20 @@ export class AwayLog {
   succeeded(): void {
     if (this.#isTold) this.#parts.log.info({ sink: this.#parts.sink }, 'the sink takes events again');
     this.#isTold = false;
+  }
+
+  /** What waits cannot be read, or what was delivered not be removed. */
+  unreadable(err: unknown): void {
+    const { log, sink } = this.#parts;
+    log[this.#isUnreadable ? 'debug' : 'warn'](
+      { err, sink },
+      'the queue before the sink cannot be read, or not be changed',
+    );
+    this.#isUnreadable = true;
+  }
+
+  readable(): void {
+    this.#isUnreadable = false;
   }
 
   gone(error: unknown): void {

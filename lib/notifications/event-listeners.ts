@@ -16,6 +16,8 @@ export interface RegistryEvents {
   on(action: EventAction | '*', listener: EventListener): () => void;
 }
 
+const ACTIONS: ReadonlySet<string> = new Set(['pull', 'push', 'mount', 'delete', '*']);
+
 export class EventListeners implements RegistryEvents {
   readonly #log: Logger;
   readonly #listeners = new Set<{ readonly action: EventAction | '*'; readonly listener: EventListener }>();
@@ -30,6 +32,8 @@ export class EventListeners implements RegistryEvents {
   }
 
   on(action: EventAction | '*', listener: EventListener): () => void {
+    if (!ACTIONS.has(action))
+      throw new TypeError(`there is no action ${JSON.stringify(action)}: ${[...ACTIONS].join(', ')}`);
     if (typeof listener !== 'function') throw new TypeError('the listener must be a function');
     const entry = { action, listener };
     this.#listeners.add(entry);

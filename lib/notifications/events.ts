@@ -2,21 +2,18 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { Logger } from '../contracts/logger.js';
-import type { EventQueueStore, NotificationSink, RegistryEvent } from '../contracts/notification.js';
+import type { EventQueueStore, NotificationSink } from '../contracts/notification.js';
 import { RegistryError } from '../errors.js';
+import type { DeadLetters } from './dead-letters.js';
 import { deliveryOf } from './delivery.js';
 import type { EventListeners } from './event-listeners.js';
 import { MemoryQueue } from './memory-queue.js';
 import type { Occurrence } from './occurrence.js';
 import { type QueueBounds, type SinkMetrics, SinkPipeline } from './sink-pipeline.js';
 import { StoredQueue } from './stored-queue.js';
-import { writeInTime } from './write-in-time.js';
 
 /** How long a change waits for room in the queues, in milliseconds. */
 const HOLD = 10_000;
-
-/** How long the sink of dead letters may take, in milliseconds. */
-const LAST_TRY = 10_000;
 
 export interface EventsParts {
   readonly listeners: EventListeners;
@@ -29,13 +26,13 @@ export interface EventsParts {
   readonly store?: EventQueueStore | undefined;
   readonly bounds: QueueBounds;
   /** Takes what was given up. */
-  readonly deadLetters?: NotificationSink | undefined;
+  readonly deadLetters: DeadLetters;
   /** Whether HEAD is a pull, too. */
   readonly includeHead: boolean;
   /** Whether a repository's name is matched by one of the globs. */
   matcher(globs: readonly string[]): (name: string) => boolean;
   /** Runs a turn of a name, of those that all hosts know; `false` when it is another one's. */
-  inTurn(name: string, work: () => Promise<void>): Promise<boolean>;
+  inTurn(name: string, work: (signal: AbortSignal) => Promise<void>): Promise<boolean>;
   readonly log: Logger;
   readonly clock: () => number;
 }
@@ -46,10 +43,12 @@ export class Events {
   readonly #listeners: EventListeners;
   readonly #pipelines: readonly SinkPipeline[];
   readonly #parts: EventsParts;
+  readonly #deadLetters: DeadLetters;
 
   constructor(parts: EventsParts) {
     this.includeHead = parts.includeHead;
     this.#parts = parts;
+    this.#deadLetters = parts.deadLetters;
     this.#listeners = parts.listeners;
     this.#pipelines = parts.sinks.map((sink, index) => this.#pipeline(sink, index));
   }
@@ -70,7 +69,7 @@ export class Events {
         (mediaType !== undefined && mediaTypes.includes(mediaType)) ||
         isElsewhere(repository),
       inTurn: store?.shared ? (work) => inTurn(`notifications/${delivery.name}`, work) : undefined,
-      giveUp: (events, cause) => void this.#giveUp(delivery.name, events, report(cause)),
+      giveUp: (events, cause) => this.#deadLetters.take(delivery.name, events, report(cause)),
       report,
       log,
       clock,
@@ -109,24 +108,14 @@ export class Events {
 
   async #awaitRoom(): Promise<void> {
     const patience = new AbortController();
-    const timer = setTimeout(() => patience.abort(), HOLD);
+    const reason = new Error('the queues of sinks for notifications are full: notifications.queue.overflow is hold');
+    const timer = setTimeout(() => patience.abort(reason), HOLD);
     try {
       await Promise.all(this.#pipelines.map((pipeline) => pipeline.room(patience.signal)));
     } catch (cause) {
       throw new RegistryError('UNAVAILABLE', { problem: 'too many notifications wait for their delivery' }, { cause });
     } finally {
       clearTimeout(timer);
-    }
-  }
-
-  async #giveUp(sink: string, events: readonly RegistryEvent[], err: unknown): Promise<void> {
-    const { deadLetters, log } = this.#parts;
-    log.error({ err, sink, events: events.map(({ id }) => id) }, 'events were given up');
-    if (deadLetters === undefined) return;
-    try {
-      await writeInTime(deadLetters, events, { timeout: LAST_TRY, signal: new AbortController().signal });
-    } catch (error) {
-      log.error({ err: error, sink }, 'dead letters could not be passed on');
     }
   }
 

@@ -1,7 +1,10 @@
 // Events that wait in memory: a ring, so that adding one and dropping the oldest cost the same however many wait.
 import type { QueuedEvent, RegistryEvent } from '../contracts/notification.js';
 import { type Occurrence, sizeOf } from './occurrence.js';
-import type { PendingEvents } from './pending-events.js';
+import type { Bound, PendingEvents } from './pending-events.js';
+
+/** What is written together, in bytes, about. */
+const TOGETHER = 1024 * 1024;
 
 /** It doubles when it is full. */
 const FIRST_CAPACITY = 64;
@@ -54,8 +57,10 @@ export class MemoryQueue implements PendingEvents {
   peek(count: number): readonly QueuedEvent[] {
     const events: QueuedEvent[] = [];
     const end = Math.min(this.#next, this.#first + count);
-    for (let position = this.#first; position < end; position++) {
-      events.push(this.#ring[position % this.#ring.length] as Waiting);
+    for (let position = this.#first, bytes = 0; position < end && bytes < TOGETHER; position++) {
+      const waiting = this.#ring[position % this.#ring.length] as Waiting;
+      bytes += sizeOf(waiting.occurrence);
+      events.push(waiting);
     }
     return events;
   }
@@ -63,20 +68,29 @@ export class MemoryQueue implements PendingEvents {
   /** Those that were dropped meanwhile are gone already. */
   remove(events: readonly QueuedEvent[]): undefined {
     const last = events.at(-1) as Waiting | undefined;
-    while (last !== undefined && this.#first <= last.position) this.dropOldest();
+    while (last !== undefined && this.#first <= last.position) this.#dropOldest();
   }
 
-  dropOldest(): boolean {
-    if (this.length === 0) return false;
+  trim(bound: Bound): void {
+    while (bound.isOver() && this.length > 0) {
+      this.#dropOldest();
+      bound.onDropped(1);
+    }
+  }
+
+  /** Nobody else is there. */
+  async look(): Promise<void> {}
+
+  #dropOldest(): void {
+    if (this.length === 0) return;
     const index = this.#first % this.#ring.length;
     const waiting = this.#ring[index];
     if (waiting !== undefined) this.#bytes -= sizeOf(waiting.occurrence);
     this.#ring[index] = undefined;
     this.#first += 1;
-    return true;
   }
 
   async close(): Promise<void> {
-    while (this.length > 0) this.dropOldest();
+    while (this.length > 0) this.#dropOldest();
   }
 }

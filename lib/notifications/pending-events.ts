@@ -2,6 +2,16 @@
 import type { QueuedEvent } from '../contracts/notification.js';
 import type { Occurrence } from './occurrence.js';
 
+/** What a queue is kept within. */
+export interface Bound {
+  /** Whether more waits than may. */
+  isOver(): boolean;
+  /** How many events are too many, one at least while {@link Bound.isOver}. */
+  excess(): number;
+  /** So many of the oldest were dropped. */
+  onDropped(count: number): void;
+}
+
 export interface PendingEvents {
   /** Whether what waits is there again after a restart. */
   readonly isDurable: boolean;
@@ -16,8 +26,11 @@ export interface PendingEvents {
 
   remove(events: readonly QueuedEvent[]): Promise<void> | undefined;
 
-  /** Answers whether there was one. Never rejects. */
-  dropOldest(): Promise<boolean> | boolean;
+  /** Drops the oldest until the bound is kept: at once, or as soon as it can. Nobody waits for it. */
+  trim(bound: Bound): void;
+
+  /** Finds out what other hosts have added and removed. Never rejects. */
+  look(): Promise<void>;
 
   close(): Promise<void>;
 }

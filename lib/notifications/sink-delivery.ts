@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '../contracts/logger.js';
 import type { Delivery, NotificationSink, QueuedEvent, RegistryEvent } from '../contracts/notification.js';
 import { SinkGoneError } from '../errors.js';
+import { Attempts } from './attempts.js';
 import { AwayLog } from './away-log.js';
 import { Pauses } from './pauses.js';
 import type { PendingEvents } from './pending-events.js';
@@ -17,23 +18,23 @@ const SOON = 20;
 /** For how long a host delivers before another one may, in milliseconds. */
 const TURN = 1_000;
 
+/** Runs `work` when it is this host's turn, `signal` being aborted when that is lost; `false` when it is another one's. */
+export type InTurn = (work: (signal: AbortSignal) => Promise<void>) => Promise<boolean>;
+
 export interface SinkDeliveryParts {
   readonly sink: NotificationSink;
   readonly delivery: Delivery;
   readonly pending: PendingEvents;
-  /**
-   * Runs a turn, where several hosts share what is pending; resolves with `false` when it is another one's turn.
-   * Left out where nobody else delivers.
-   */
-  readonly inTurn?: ((work: () => Promise<void>) => Promise<boolean>) | undefined;
-  /** Takes events that were given up after `maxAttempts`. */
-  giveUp(events: readonly RegistryEvent[], cause: unknown): void;
+  /** Where several hosts share what is pending. */
+  readonly inTurn?: InTurn | undefined;
+  /** Takes events that were given up after `maxAttempts`. Never rejects. */
+  giveUp(events: readonly RegistryEvent[], cause: unknown): Promise<void>;
   /** What may be logged of a failure of the sink. */
   report(error: unknown): unknown;
-  /** There is more room than before. */
+  /** There may be more room than before. */
   onRoom(): void;
-  /** The sink wants no more, and what was pending for it is gone. */
-  onGone(dropped: number): void;
+  /** The sink wants no more. */
+  onGone(): void;
   readonly log: Logger;
 }
 
@@ -44,6 +45,7 @@ export class SinkDelivery {
   readonly #parts: SinkDeliveryParts;
   readonly #pauses: Pauses;
   readonly #away: AwayLog;
+  readonly #attempts: Attempts;
   readonly #closing = new AbortController();
   /** Ends a pause early. */
   #awake = new AbortController();
@@ -51,15 +53,14 @@ export class SinkDelivery {
   #running: Promise<void> | undefined;
   /** Whether what is pending was looked at: an earlier process may have left something. */
   #hasLooked = false;
-  #head: QueuedEvent | undefined;
-  /** How often the events from `#head` on have failed. */
-  #attempts = 0;
+  #isDraining = false;
   #gone = false;
 
   constructor(parts: SinkDeliveryParts) {
-    this.#parts = parts;
     const { delivery, log, report } = parts;
+    this.#parts = parts;
     this.#pauses = new Pauses(delivery);
+    this.#attempts = new Attempts(delivery);
     this.#away = new AwayLog({ log, sink: delivery.name, threshold: delivery.threshold, report });
   }
 
@@ -70,21 +71,31 @@ export class SinkDelivery {
 
   /** When the event that waits longest happened, as far as is known. */
   get oldest(): string | undefined {
-    return this.#parts.pending.length > 0 ? this.#head?.event.timestamp : undefined;
+    return this.#parts.pending.length > 0 ? this.#attempts.head?.timestamp : undefined;
+  }
+
+  get #isOver(): boolean {
+    return this.#closing.signal.aborted || this.#gone;
   }
 
   /** There is something to deliver. */
   wake(): void {
-    if (this.#isRunning) return;
+    if (this.#isRunning || this.#isOver) return;
     this.#isRunning = true;
     this.#running = this.#run();
   }
 
-  /** Does not wait for the end of a pause, and delivers what is pending, until the signal is aborted. */
+  /** Somebody waits: ends the pause that there may be. */
+  hurry(): void {
+    this.#awake.abort();
+    this.wake();
+  }
+
+  /** Ends the pause that there may be, and waits until all is delivered, or the signal is aborted. */
   async drain(signal: AbortSignal): Promise<void> {
+    this.#isDraining = true;
+    this.hurry();
     while (this.#parts.pending.length > 0 && !this.#isOver && !signal.aborted) {
-      this.#awake.abort();
-      this.wake();
       await sleep(SOON, undefined, { signal }).catch(() => undefined);
     }
   }
@@ -98,114 +109,94 @@ export class SinkDelivery {
   async #run(): Promise<void> {
     const { pending, inTurn } = this.#parts;
     while (!this.#isOver && (pending.length > 0 || !this.#hasLooked || inTurn !== undefined)) {
-      if (inTurn === undefined) await this.#deliverOnce();
-      else if (!(await this.#inTurn(inTurn)) || pending.length === 0) await this.#pause(POLL);
+      const pause = inTurn === undefined ? await this.#deliverOnce() : await this.#inTurn(inTurn);
+      if (pause !== undefined && !this.#isOver) await this.#pause(pause);
     }
     // Without a pause after the look at what is pending: whoever adds more would find this running.
     this.#isRunning = false;
   }
 
-  get #isOver(): boolean {
-    return this.#closing.signal.aborted || this.#gone;
-  }
-
-  /** Delivers for a while, where it is this host's turn. Never rejects. */
-  async #inTurn(inTurn: NonNullable<SinkDeliveryParts['inTurn']>): Promise<boolean> {
-    const work = async () => {
+  /** Delivers for a while, where it is this host's turn; answers how long to stay away. Never rejects. */
+  async #inTurn(inTurn: InTurn): Promise<number> {
+    const { pending, log, delivery } = this.#parts;
+    let pause: number | undefined;
+    const work = async (signal: AbortSignal) => {
       const until = performance.now() + TURN;
-      do {
-        await this.#deliverOnce();
-      } while (this.#parts.pending.length > 0 && performance.now() < until && !this.#isOver);
+      do pause = await this.#deliverOnce(signal);
+      while (pause === undefined && pending.length > 0 && performance.now() < until && !this.#isOver);
     };
-    try {
-      return await inTurn(work);
-    } catch (err) {
-      this.#parts.log.debug({ err, sink: this.#parts.delivery.name }, 'a turn at delivering was lost');
+    const hadTurn = await inTurn(work).catch((err: unknown) => {
+      log.debug({ err, sink: delivery.name }, 'a turn at delivering was lost');
       return false;
-    }
+    });
+    if (!hadTurn) await pending.look();
+    this.#parts.onRoom();
+    // Whoever waits for its turn has it meanwhile.
+    return pause ?? (hadTurn && pending.length > 0 ? SOON : POLL);
   }
 
-  /** Delivers the first events that wait, or fails to. Never rejects. */
-  async #deliverOnce(): Promise<void> {
-    const { delivery, sink } = this.#parts;
-    const batch = await this.#peek();
-    // It is on its way: a loop without a pause would let nothing arrive.
-    if (batch.length === 0) return this.#parts.pending.length > 0 ? this.#pause(SOON) : undefined;
+  /** Delivers the first events that wait, or fails to; answers how long to pause, if at all. Never rejects. */
+  async #deliverOnce(turn?: AbortSignal): Promise<number | undefined> {
+    const { delivery, sink, pending } = this.#parts;
     try {
-      this.#note(batch[0]);
-      if (this.#attempts > 0) this.counted.retried += 1;
-      const events = batch.map(({ event }) => event);
-      await writeInTime(sink, events, { timeout: delivery.timeout, signal: this.#closing.signal });
-    } catch (error) {
-      if (!this.#closing.signal.aborted) await this.#failed(batch, error);
-      return;
-    }
-    this.#succeeded();
-    await this.#remove(batch);
-    this.counted.delivered += batch.length;
-  }
-
-  async #peek(): Promise<readonly QueuedEvent[]> {
-    const { pending, delivery, log } = this.#parts;
-    try {
-      const batch = await pending.peek(delivery.batch);
+      const batch = await pending.peek(this.#attempts.count);
       this.#hasLooked = true;
-      return batch;
-    } catch (err) {
-      log.debug({ err, sink: delivery.name }, 'events that wait cannot be read');
-      await this.#pause(POLL);
-      return [];
+      this.#away.readable();
+      // It is on its way: a loop without a pause would let nothing arrive.
+      if (batch.length === 0) return pending.length > 0 ? SOON : undefined;
+      if (this.#attempts.begin(batch) > 0) this.counted.retried += 1;
+      const signals = [this.#closing.signal, ...(turn === undefined ? [] : [turn])];
+      const events = batch.map(({ event }) => event);
+      return await this.#settle(batch, writeInTime(sink, events, { timeout: delivery.timeout, signals }), turn);
+    } catch (error) {
+      if (this.#isOver) return undefined;
+      this.#away.unreadable(error);
+      return Math.max(POLL, this.#pauses.failed());
     }
   }
 
-  /** Whether these events have failed before: what was dropped meanwhile makes others the first. */
-  #note(head: QueuedEvent | undefined): void {
-    if (head?.event.id !== this.#head?.event.id) this.#attempts = 0;
-    this.#head = head;
-  }
-
-  #succeeded(): void {
+  /** @throws whatever the queue does. */
+  async #settle(
+    batch: readonly QueuedEvent[],
+    written: Promise<void>,
+    turn?: AbortSignal,
+  ): Promise<number | undefined> {
+    const { pending, onRoom } = this.#parts;
+    try {
+      await written;
+    } catch (error) {
+      if (this.#closing.signal.aborted || turn?.aborted) return undefined;
+      return this.#failed(batch, error);
+    }
     this.#away.succeeded();
-    this.#attempts = 0;
     this.#pauses.succeeded();
+    this.#attempts.succeeded();
+    // What is delivered and cannot be removed is delivered again.
+    await pending.remove(batch);
+    this.counted.delivered += batch.length;
+    onRoom();
+    return undefined;
   }
 
-  async #failed(batch: readonly QueuedEvent[], error: unknown): Promise<void> {
-    const { delivery } = this.#parts;
-    if (error instanceof SinkGoneError) return this.#stop(error);
+  async #failed(batch: readonly QueuedEvent[], error: unknown): Promise<number | undefined> {
+    if (error instanceof SinkGoneError) {
+      this.#gone = true;
+      this.#away.gone(error);
+      this.#parts.onGone();
+      return undefined;
+    }
     this.counted.failed += 1;
-    this.#attempts += 1;
     const pause = this.#pauses.failed();
     this.#away.failed(error, this.#pauses.failures);
-    if (delivery.maxAttempts !== undefined && this.#attempts >= delivery.maxAttempts) {
+    // At the end a sink that is away with us is tried often, which says nothing about the events.
+    if (!this.#isDraining && this.#attempts.failed()) {
+      const events = batch.map(({ event }) => event);
+      await this.#parts.giveUp(events, error);
       this.counted.deadLetters += batch.length;
-      this.#parts.giveUp(
-        batch.map(({ event }) => event),
-        error,
-      );
-      await this.#remove(batch);
-    }
-    await this.#pause(pause);
-  }
-
-  async #stop(error: SinkGoneError): Promise<void> {
-    const { pending, onGone } = this.#parts;
-    this.#gone = true;
-    const left = pending.length;
-    this.#away.gone(error);
-    for (let waiting = left; waiting > 0 && pending.length > 0; waiting--) await pending.dropOldest();
-    onGone(left);
-  }
-
-  /** What is delivered and cannot be removed is delivered again. */
-  async #remove(batch: readonly QueuedEvent[]): Promise<void> {
-    try {
       await this.#parts.pending.remove(batch);
-    } catch (err) {
-      this.#parts.log.warn({ err, sink: this.#parts.delivery.name }, 'events that were delivered will be so again');
-      await this.#pause(POLL);
+      this.#parts.onRoom();
     }
-    this.#parts.onRoom();
+    return pause;
   }
 
   async #pause(time: number): Promise<void> {

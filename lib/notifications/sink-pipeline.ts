@@ -4,7 +4,7 @@ import type { Logger } from '../contracts/logger.js';
 import type { Delivery } from '../contracts/notification.js';
 import { DropLog } from './drop-log.js';
 import type { Occurrence } from './occurrence.js';
-import type { PendingEvents } from './pending-events.js';
+import type { Bound, PendingEvents } from './pending-events.js';
 import { SinkDelivery, type SinkDeliveryParts, type SinkState } from './sink-delivery.js';
 
 /** What becomes of events for which there is no room: the oldest go, the new one does, or whoever causes them waits. */
@@ -16,6 +16,12 @@ export interface QueueBounds {
   readonly maxBytes: number;
   readonly overflow: Overflow;
 }
+
+/** How soon after some were let in others are, where there is still room; in milliseconds. */
+const AGAIN = 50;
+
+/** How many more may wait than may, until the oldest are dropped. */
+const MOST_OVER = 1_000;
 
 /** Of one sink since the start of the process. */
 export interface SinkMetrics {
@@ -54,6 +60,9 @@ export class SinkPipeline {
   readonly #isIgnored: (occurrence: Occurrence) => boolean;
   readonly #clock: () => number;
   readonly #drops: DropLog;
+  readonly #bound: Bound;
+  #isClosed = false;
+  #again: NodeJS.Timeout | undefined;
   readonly #log: Logger;
   /** Those who wait for room. */
   readonly #waiting = new Set<() => void>();
@@ -68,9 +77,15 @@ export class SinkPipeline {
     this.#clock = parts.clock;
     this.#log = parts.log;
     this.#drops = new DropLog(parts.log, parts.delivery.name);
-    const onGone = (dropped: number) => {
-      this.#noteDropped(dropped);
+    const onGone = () => {
+      // What is durable is tried once more after the next start.
+      if (!this.#pending.isDurable) this.#pending.trim({ ...this.#bound, isOver: () => true });
       this.#admit();
+    };
+    this.#bound = {
+      isOver: () => this.#pending.length > this.#bounds.maxEvents || this.#pending.bytes > this.#bounds.maxBytes,
+      excess: () => Math.max(1, this.#pending.length - this.#bounds.maxEvents),
+      onDropped: (count) => this.#noteDropped(count),
     };
     this.#delivery = new SinkDelivery({ ...parts, onRoom: () => this.#admit(), onGone });
   }
@@ -96,37 +111,23 @@ export class SinkPipeline {
   offer(occurrence: Occurrence): Promise<void> | undefined {
     if (this.#isIgnored(occurrence)) return undefined;
     this.#events += 1;
-    const { overflow } = this.#bounds;
-    const isStopped = this.#delivery.state === 'stopped';
-    // Whoever changes something has been let in, and is told to nobody else.
-    const hasRoom = !this.#isFull() || (overflow === 'hold' && occurrence.action !== 'pull');
-    if (hasRoom && !isStopped) return this.#add(occurrence);
-    if (overflow === 'drop-oldest' && !isStopped) return this.#replaceOldest(occurrence);
-    this.#noteDropped(1);
-    return undefined;
-  }
-
-  #replaceOldest(occurrence: Occurrence): Promise<void> | undefined {
-    while (this.#isFull()) {
-      const dropped = this.#pending.dropOldest();
-      if (dropped instanceof Promise) return dropped.then((one) => this.#afterDrop(one, occurrence));
-      if (!dropped) break;
+    if (!this.#takes(occurrence)) {
       this.#noteDropped(1);
+      return undefined;
     }
-    return this.#add(occurrence);
-  }
-
-  /** Others may have come meanwhile. */
-  #afterDrop(one: boolean, occurrence: Occurrence): Promise<void> | undefined {
-    if (!one) return this.#add(occurrence);
-    this.#noteDropped(1);
-    return this.#replaceOldest(occurrence);
-  }
-
-  #add(occurrence: Occurrence): Promise<void> | undefined {
     const added = this.#pending.add(occurrence);
+    if (this.#bounds.overflow === 'drop-oldest' && this.#bound.isOver()) this.#pending.trim(this.#bound);
     this.#delivery.wake();
     return added;
+  }
+
+  #takes({ action }: Occurrence): boolean {
+    if (this.#isClosed || this.#delivery.state === 'stopped') return false;
+    const { overflow, maxEvents } = this.#bounds;
+    // Where the oldest cannot be dropped as fast as others come.
+    if (overflow === 'drop-oldest') return this.#pending.length < maxEvents + MOST_OVER;
+    // Whoever changes something has been let in, and is told to nobody else.
+    return !this.#isFull() || (overflow === 'hold' && action !== 'pull');
   }
 
   #isFull(): boolean {
@@ -136,7 +137,8 @@ export class SinkPipeline {
 
   #noteDropped(count: number): void {
     this.#dropped += count;
-    if (count > 0) this.#drops.note(count);
+    // Of a sink that is gone the log has been told.
+    if (count > 0 && this.#delivery.state !== 'stopped') this.#drops.note(count);
   }
 
   /** Whether whoever causes events has to wait. */
@@ -158,17 +160,26 @@ export class SinkPipeline {
       };
       if (signal.aborted) return giveUp();
       this.#waiting.add(admit);
+      this.#delivery.hurry();
       signal.addEventListener('abort', giveUp, { once: true });
     });
   }
 
-  /** Lets in whoever waits, while there is room. */
+  /** Lets in whoever waits, as many as there is room for. Those who are let in may cause nothing after all. */
   #admit(): void {
+    const isStopped = this.#delivery.state === 'stopped';
+    let places = isStopped ? Number.POSITIVE_INFINITY : this.#bounds.maxEvents - this.#pending.length;
     for (const admit of this.#waiting) {
-      if (this.#isFull() && this.#delivery.state !== 'stopped') return;
+      if (places <= 0 || this.isHolding) break;
+      places -= 1;
       this.#waiting.delete(admit);
       admit();
     }
+    if (this.#waiting.size === 0 || this.#again !== undefined) return;
+    this.#again = setTimeout(() => {
+      this.#again = undefined;
+      this.#admit();
+    }, AGAIN).unref();
   }
 
   /** Takes up what an earlier process has left. */
@@ -181,13 +192,17 @@ export class SinkPipeline {
     return this.#delivery.drain(signal);
   }
 
+  /** Never rejects. */
   async close(): Promise<void> {
+    this.#isClosed = true;
     await this.#delivery.close();
     const { length, isDurable } = this.#pending;
     const fields = { sink: this.name, events: length };
     if (length > 0 && isDurable) this.#log.info(fields, 'events wait for the next start');
     else if (length > 0) this.#log.warn(fields, 'events were not delivered before the end');
-    await this.#pending.close();
+    await this.#pending.close().catch((err: unknown) => {
+      this.#log.error({ err, sink: this.name }, 'the queue of a sink could not be closed');
+    });
     this.#drops.close();
   }
 }

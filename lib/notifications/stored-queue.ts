@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '../contracts/logger.js';
 import type { EventQueue, EventQueueStore, QueuedEvent, RegistryEvent } from '../contracts/notification.js';
 import { type Occurrence, sizeOf } from './occurrence.js';
-import type { PendingEvents } from './pending-events.js';
+import type { Bound, PendingEvents } from './pending-events.js';
 
 /** The most events of one append. */
 const TOGETHER = 1000;
@@ -13,8 +13,8 @@ const TOGETHER = 1000;
 const FIRST_PAUSE = 100;
 const LONGEST_PAUSE = 5_000;
 
-/** How long the end waits for what is being stored, in milliseconds. */
-const LAST_PATIENCE = 5_000;
+/** How long a call to the store may take, in milliseconds. */
+const PATIENCE = 5_000;
 
 interface Unstored {
   readonly event: RegistryEvent;
@@ -39,7 +39,7 @@ export class StoredQueue implements PendingEvents {
   #appending: Promise<boolean> | undefined;
   #working: Promise<void> | undefined;
   #failing = false;
-  #dropping: Promise<boolean> = Promise.resolve(true);
+  #trimming: Promise<void> | undefined;
 
   constructor(store: EventQueueStore, sink: string, log: Logger) {
     this.#store = store;
@@ -89,7 +89,7 @@ export class StoredQueue implements PendingEvents {
     this.#writing = batch.length;
     try {
       const queue = await this.#open();
-      await queue.append(batch.map(({ event }) => event));
+      await inTime(queue.append(batch.map(({ event }) => event)));
       this.#unstored.splice(0, batch.length);
       for (const { size, settle } of batch) {
         this.#unstoredBytes -= size;
@@ -112,7 +112,7 @@ export class StoredQueue implements PendingEvents {
 
   async #open(): Promise<EventQueue> {
     if (this.#queue !== undefined) return this.#queue;
-    this.#opening ??= this.#store.open(this.#sink).finally(() => {
+    this.#opening ??= inTime(this.#store.open(this.#sink)).finally(() => {
       this.#opening = undefined;
     });
     this.#queue = await this.#opening;
@@ -122,51 +122,69 @@ export class StoredQueue implements PendingEvents {
   /** Waits for what is just being stored, where nothing else is there. */
   async peek(count: number): Promise<readonly QueuedEvent[]> {
     const queue = await this.#open();
-    const events = await queue.peek(count);
+    const events = await inTime(queue.peek(count));
     if (events.length > 0 || this.#unstored.length === 0) return events;
     if (!(await this.#appending)) throw new Error('nothing is stored yet of what waits');
-    return queue.peek(count);
+    return inTime(queue.peek(count));
   }
 
   async remove(events: readonly QueuedEvent[]): Promise<void> {
-    await this.#queue?.remove(events);
+    if (this.#queue !== undefined) await inTime(this.#queue.remove(events));
   }
 
-  /** One after the other, or two would drop the same event. */
-  dropOldest(): Promise<boolean> {
-    this.#dropping = this.#dropping.then(() => this.#drop());
-    return this.#dropping;
+  /** By one worker, in batches: each event that comes would otherwise wait for one that goes. */
+  trim(bound: Bound): void {
+    this.#trimming ??= this.#trim(bound).finally(() => {
+      this.#trimming = undefined;
+    });
   }
 
-  /** The oldest is in the store, if anything is there. */
-  async #drop(): Promise<boolean> {
+  async #trim(bound: Bound): Promise<void> {
     try {
-      const queue = await this.#open();
-      const oldest = await queue.peek(1);
-      if (oldest.length > 0) {
-        await queue.remove(oldest);
-        return true;
+      while (bound.isOver() && !this.#closing.signal.aborted) {
+        const queue = await this.#open();
+        const oldest = await inTime(queue.peek(Math.min(bound.excess(), TOGETHER)));
+        if (oldest.length === 0) break;
+        await inTime(queue.remove(oldest));
+        bound.onDropped(oldest.length);
       }
     } catch {
       // What is in memory is all that can be dropped while the store is away.
     }
-    const [dropped] = this.#unstored.splice(this.#writing, 1);
-    if (dropped === undefined) return false;
-    this.#unstoredBytes -= dropped.size;
-    dropped.settle?.();
-    return true;
+    while (bound.isOver() && this.#unstored.length > this.#writing) {
+      const [dropped] = this.#unstored.splice(this.#writing, 1);
+      this.#unstoredBytes -= dropped?.size ?? 0;
+      dropped?.settle?.();
+      bound.onDropped(1);
+    }
   }
 
-  /** Waits for what is being stored, for a while; what could not be is lost, and said to be. */
+  async look(): Promise<void> {
+    await this.#open()
+      .then((queue) => queue.look && inTime(queue.look()))
+      .catch(() => undefined);
+  }
+
+  /** Waits for what is being stored; what could not be is lost, and said to be. */
   async close(): Promise<void> {
     this.#closing.abort();
-    const late = new AbortController();
-    const patience = sleep(LAST_PATIENCE, undefined, { signal: late.signal }).catch(() => undefined);
-    await Promise.race([this.#working, patience]);
-    late.abort();
+    await Promise.all([this.#working, this.#trimming]);
     if (this.#unstored.length > 0) {
       this.#log.error({ sink: this.#sink, lost: this.#unstored.length }, 'events could not be stored before the end');
     }
-    await this.#queue?.close?.();
+    await inTime(Promise.resolve(this.#queue?.close?.()));
+  }
+}
+
+/** @throws Error when the store takes longer than it may. */
+async function inTime<T>(call: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`the store has not answered within ${PATIENCE} ms`)), PATIENCE);
+  });
+  try {
+    return await Promise.race([call, late]);
+  } finally {
+    clearTimeout(timer);
   }
 }

@@ -40,6 +40,24 @@ export const sharedQueueCases: readonly EventQueueCase[] = [
     },
   ],
   [
+    'look: brings the length and the bytes up to date with what another host has appended and removed',
+    async (start) => {
+      const [sink, list] = [aSink(), events(12)];
+      const first = await (await start()).open(sink);
+      const second = await (await start()).open(sink);
+      // Where a host always knows there is nothing to look for.
+      await first.append(list);
+      await second.look?.();
+      assert.deepEqual([second.length, second.bytes], [12, first.bytes]);
+      await takes(second, 5);
+      await first.look?.();
+      assert.deepEqual([first.length, first.bytes], [7, second.bytes]);
+      await drained(first);
+      await second.look?.();
+      assert.deepEqual([second.length, second.bytes], [0, 0]);
+    },
+  ],
+  [
     'two hosts: what both append at once stays together, and none is lost',
     async (start) => {
       const sink = aSink();

@@ -56,7 +56,7 @@ export class SinkStage {
     const plugin = delivering(setup.sink, more) ?? setup.sink;
     const { instance, close } = await startPlugin(plugin, { logger: recorder(log) });
     this.#endings.push(close);
-    return new SinkHost(setup, log, instance);
+    return new SinkHost(setup, log, instance, close);
   }
 
   /** A registry with the sink, in a Koa application. */
@@ -89,12 +89,15 @@ export class SinkHost {
   readonly setup: SinkSetup;
   readonly log: readonly LogLine[];
   readonly sink: NotificationSink;
+  /** Ends the plugin, and with it the sink; a second call changes nothing. */
+  readonly close: () => Promise<void>;
   #failures = 0;
 
-  constructor(setup: SinkSetup, log: readonly LogLine[], sink: NotificationSink) {
+  constructor(setup: SinkSetup, log: readonly LogLine[], sink: NotificationSink, close: () => Promise<void>) {
     this.setup = setup;
     this.log = log;
     this.sink = sink;
+    this.close = close;
   }
 
   /** The most events of one write. */

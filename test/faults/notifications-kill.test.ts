@@ -68,8 +68,13 @@ class Listener {
   }
 }
 
-/** What one pusher was answered 201 for, in order: digests of blobs and manifests. */
+/** What one pusher was answered 201 for, in order: of each event that there has to be, its {@link targetOf}. */
 type Pushed = string[];
+
+/** A blob's digest, or that of a manifest and one of its tags. */
+function targetOf(digest = '', tag?: string): string {
+  return tag === undefined ? digest : `${digest} as ${tag}`;
+}
 
 /** The acknowledged pushes of all pushers of all times, by registry. */
 type Ledger = Pushed[][];
@@ -77,11 +82,13 @@ type Ledger = Pushed[][];
 /** Pushes one image after another until the registry is gone. */
 async function pushUntilKilled(client: RegistryClient, pushed: Pushed): Promise<void> {
   try {
-    for (;;) {
+    for (let count = 0; ; count++) {
       const image = randomImage({ layers: [] });
       for (const bytes of image.blobs.values()) pushed.push(await client.pushBlob('team/app', bytes, 'post'));
-      await client.pushManifest('team/app', 'latest', image);
-      pushed.push(image.digest);
+      // Two events of one push: to have told of the first is not enough.
+      const tags = count % 3 === 0 ? ['latest', 'second'] : ['latest'];
+      await client.pushManifest('team/app', tags.join('?tag='), image);
+      pushed.push(...tags.map((tag) => targetOf(image.digest, tag)));
     }
   } catch (error) {
     // `fetch` says so of a connection that is lost.
@@ -128,8 +135,10 @@ async function deliverTheRest(folder: string, listener: string, isDone: () => bo
 function missing(ledger: Ledger, { received }: Listener): string[] {
   return ledger.flatMap((pushers, number) =>
     SINKS.flatMap((sink) => {
-      const told = new Set(received.get(`/${number}/${sink}`)?.map(({ target }) => target.digest));
-      return pushers.flat().filter((digest) => !told.has(digest));
+      const told = new Set(
+        received.get(`/${number}/${sink}`)?.map(({ target }) => targetOf(target.digest, target.tag)),
+      );
+      return pushers.flat().filter((target) => !told.has(target));
     }),
   );
 }
@@ -144,9 +153,9 @@ function assertOrder(events: readonly RegistryEvent[], pushers: readonly Pushed[
     assert.ok(place <= last + 1, `${sink}: after event ${last} comes ${place}`);
     last = place;
   }
-  const digests = events.map(({ target }) => target.digest);
+  const targets = events.map(({ target }) => targetOf(target.digest, target.tag));
   for (const pushed of pushers) {
-    const first = pushed.map((digest) => digests.indexOf(digest));
+    const first = pushed.map((target) => targets.indexOf(target));
     assert.deepEqual(
       first,
       [...first].sort((a, b) => a - b),

@@ -286,6 +286,19 @@ test('what is said of a failure has none of what only the listener should know',
   for (const each of secrets) assert.ok(!said.includes(each), said);
 });
 
+test('what is said of a failure has no part of the path or the query either, as it is sent or as it is read', async () => {
+  const listener = await Listener.start();
+  const parts = [`T0é${password('segment')}`, `a b/${password('value')}`, password('alone'), `${password('plus')} x`];
+  const [segment = '', value = '', alone = '', plus = ''] = parts;
+  const query = `key=${encodeURIComponent(value)}&${alone}&plus=${plus.replace(' ', '+')}`;
+  const url = `http://127.0.0.1:${listener.port}/services/T0/${encodeURIComponent(segment)}/%zz?${query}`;
+  for (const part of [...parts, ...parts.map(encodeURIComponent), plus.replace(' ', '+')]) {
+    listener.next(answer(500, `there is no ${part} at T0`));
+    const { message } = await failureOf(webhook({ url }));
+    assert.equal(message, 'the listener answers 500: there is no [secret] at T0');
+  }
+});
+
 test('an excerpt of an answer is one line of what can be printed', async () => {
   const listener = await Listener.start();
   listener.next(answer(500, `\u0000a\u001b[31mb\r\n\t\u202ec ${'ü'.repeat(500)}`));

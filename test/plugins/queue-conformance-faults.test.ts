@@ -122,6 +122,27 @@ async function oneByOne(queue: SoundQueue, events: readonly RegistryEvent[]): Pr
 
 const isOdd = ({ actor }: RegistryEvent) => (actor.name?.length ?? 0) > 20;
 
+/** Knows how much waits only from what it has done itself. */
+class Secluded extends SoundQueue {
+  #length = 0;
+
+  override get length(): number {
+    return this.#length;
+  }
+
+  async look(): Promise<void> {}
+
+  override async append(events: readonly RegistryEvent[]): Promise<void> {
+    await super.append(events);
+    this.#length = this.log.length;
+  }
+
+  protected override drop(count: number): void {
+    super.drop(count);
+    this.#length = this.log.length;
+  }
+}
+
 /** A promise, and a store that breaks it. */
 const FAULTS: readonly (readonly [promise: string, create: () => EventQueueStore])[] = [
   [
@@ -319,6 +340,10 @@ const FAULTS: readonly (readonly [promise: string, create: () => EventQueueStore
         log.texts.splice(0, events.length);
       },
     })),
+  ],
+  [
+    'look: brings the length and the bytes up to date with what another host has appended and removed',
+    storeOf(Secluded),
   ],
   [
     'two hosts: what both append at once stays together, and none is lost',

@@ -166,22 +166,107 @@ async function spoil(file: string, offset: number): Promise<void> {
   await writeFile(file, bytes);
 }
 
-test('damage in an earlier file costs what follows it there, an error says so, and the rest goes on', async () => {
+/** Where the records of a file begin, and where it ends. */
+async function places(file: string): Promise<number[]> {
+  const bytes = await readFile(file);
+  const found = [0];
+  for (let at = 0; at < bytes.length; found.push(at)) at += 8 + bytes.readUInt32LE(at);
+  return found;
+}
+
+test('damage costs the event that it is in, an error says so at each start, and the others are delivered', async () => {
+  // In the JSON, in its checksum, in its length: then it may become longer than all that follows, or shorter.
+  for (const offset of [20, 5, 3, 0]) {
+    const path = tempFolder();
+    const list = events(1000);
+    await within(path, ({ queue }) => queue.append(list));
+    const file = await lastSegment(path);
+    const { size } = await stat(file);
+    const [, first] = await places(file);
+    await spoil(file, offset);
+    const later = events(2);
+    await within(path, async ({ queue, lines }) => {
+      assert.deepEqual(
+        lines.map(({ level, fields }) => [level, fields.bytes, fields.file]),
+        [['error', first, file]],
+      );
+      assert.equal(queue.length, 999);
+      assert.equal((await stat(file)).size, size, 'the file was cut');
+      await queue.append(later);
+      assert.deepEqual(idsOf(await take(queue, 300)), idsOf(list.slice(1, 301)));
+    });
+    await within(path, async ({ queue, lines }) => {
+      assert.deepEqual(
+        lines.map(({ level }) => level),
+        ['error'],
+      );
+      assert.deepEqual(await drain(queue), idsOf([...list.slice(301), ...later]));
+    });
+    await within(path, async ({ queue }) => assert.deepEqual(await drain(queue), []));
+  }
+});
+
+test('damage before what was delivered costs nothing that waits, though it may bring events again', async () => {
+  for (const offset of [20, 0]) {
+    const path = tempFolder();
+    const list = events(50);
+    await within(path, async ({ queue }) => {
+      await queue.append(list);
+      await take(queue, 30);
+    });
+    await spoil(await lastSegment(path), offset);
+    await within(path, async ({ queue }) => {
+      const found = await drain(queue);
+      assert.deepEqual(found.slice(-20), idsOf(list.slice(30)));
+    });
+  }
+});
+
+test('damage of several records, and a torn end behind them: the others are delivered', async () => {
   const path = tempFolder();
-  const list = await filled(path, 50);
-  const [, second = '', third = ''] = await segments(path);
-  const positions = [second, third].map((file) => Number.parseInt(file.slice(-20), 10));
-  const [from = 0, to = 0] = positions;
-  await spoil(second, 2 * Math.floor((await stat(second)).size / (to - from)) + 30);
+  const list = events(40);
+  await within(path, ({ queue }) => queue.append(list));
+  const file = await lastSegment(path);
+  const [from = 0, to = 0] = [(await places(file))[5], (await places(file))[9]];
+  const bytes = await readFile(file);
+  await writeFile(file, Buffer.concat([bytes.subarray(0, from), Buffer.alloc(to - from), bytes.subarray(to, -7)]));
   await within(path, async ({ queue, lines }) => {
-    const lost = to - from - 2;
     assert.deepEqual(
-      lines.map(({ level, fields }) => [level, fields.events, fields.file]),
-      [['error', lost, second]],
+      lines.map(({ level }) => level),
+      ['error', 'warn'],
     );
-    assert.equal(queue.length, 50 - lost);
-    assert.deepEqual(await drain(queue), idsOf([...list.slice(0, from + 2), ...list.slice(to)]));
+    assert.equal(lines[0]?.fields.bytes, to - from);
+    assert.deepEqual(await drain(queue), idsOf([...list.slice(0, 5), ...list.slice(9, -1)]));
   });
+});
+
+test('damage in earlier files costs what it is in, in each of them, and positions stay right', async () => {
+  for (const offset of [20, 0]) {
+    const path = tempFolder();
+    const list = await filled(path, 50);
+    const spoilt = new Set<number>();
+    const files = (await segments(path)).slice(0, -1);
+    for (const file of files) {
+      const starts = await places(file);
+      for (const index of [1, 4]) {
+        await spoil(file, (starts[index] ?? 0) + offset);
+        spoilt.add(Number.parseInt(file.slice(-20), 10) + index);
+      }
+    }
+    const whole = idsOf(list.filter((_, index) => !spoilt.has(index)));
+    await within(path, async ({ queue, lines }) => {
+      assert.deepEqual(
+        lines.map(({ level, fields }) => [level, fields.file]),
+        files.map((file) => ['error', file]),
+      );
+      assert.equal(queue.length, whole.length);
+      assert.deepEqual(idsOf(await take(queue, 20)), whole.slice(0, 20));
+    });
+    await within(path, async ({ queue }) => {
+      const found = await drain(queue);
+      assert.deepEqual(found.slice(20 - whole.length), whole.slice(20));
+    });
+  }
 });
 
 test('a file is removed once all of it is delivered, and the last when a new one follows it', async () => {
@@ -292,6 +377,34 @@ async function withFailingSync(use: (fail: () => void) => Promise<void>): Promis
     syncBuiltinESMExports();
   }
 }
+
+test('a queue that is closed takes nothing, answers nothing, and leaves its files to whoever has them next', async () => {
+  const path = tempFolder();
+  const [first, second] = [events(3), events(3)];
+  const { instance, close } = await startPlugin(directory({ path }));
+  const former = await instance.open(SINK);
+  await former.append(first);
+  const peeked = await former.peek(2);
+  const underWay = former.append(second.slice(0, 1));
+  const closed = former.close?.();
+  const refused = () =>
+    Promise.all(
+      [() => former.append(events(1)), () => former.peek(1), () => former.remove(peeked)].map((call) =>
+        assert.rejects(call(), /the queue is closed/),
+      ),
+    );
+  await refused();
+  await Promise.all([closed, underWay]);
+  const next = await instance.open(SINK);
+  await refused();
+  await former.close?.();
+  await assert.rejects(instance.open(SINK), /open already/);
+  await next.append(second.slice(1));
+  await refused();
+  assert.deepEqual(await drain(next), idsOf([...first, ...second]));
+  await next.close?.();
+  await close();
+});
 
 test('an append that fails adds nothing, now or after the next start, and the next one succeeds', async () => {
   await withFailingSync(async (fail) => {

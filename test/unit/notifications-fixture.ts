@@ -1,7 +1,8 @@
 // Events, and sinks that do as a test says, for tests of what is between the two.
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import type { Delivery, EventQueueStore, EventTarget, NotificationSink, RegistryEvent } from 'koa-registry';
+import type { Delivery, EventTarget, NotificationSink, RegistryEvent } from 'koa-registry';
+import { DeadLetters } from '../../lib/notifications/dead-letters.js';
 import { EventListeners } from '../../lib/notifications/event-listeners.js';
 import { Events, type EventsParts } from '../../lib/notifications/events.js';
 import type { Occurrence } from '../../lib/notifications/occurrence.js';
@@ -61,10 +62,12 @@ export interface World {
 }
 
 /** Events on their way to sinks; bounds and the rest as for one that has room. */
-export function worldOf(
-  sinks: readonly NotificationSink[],
-  parts: Partial<EventsParts> & { store?: EventQueueStore } = {},
-): World {
+/** What a test says instead of the fixture. */
+export interface WorldOptions extends Partial<Omit<EventsParts, 'deadLetters'>> {
+  readonly deadLetters?: NotificationSink;
+}
+
+export function worldOf(sinks: readonly NotificationSink[], { deadLetters, ...parts }: WorldOptions = {}): World {
   const lines: LogLine[] = [];
   const at = (level: LogLine['level']) => (fields: LogLine['fields'], message: string) =>
     void lines.push({ level, fields, message });
@@ -79,9 +82,10 @@ export function worldOf(
     includeHead: false,
     matcher: repositoryMatcher,
     inTurn: async (_name, work) => {
-      await work();
+      await work(new AbortController().signal);
       return true;
     },
+    deadLetters: new DeadLetters({ sink: deadLetters, report: (error) => error, log }),
     log,
     clock: Date.now,
     ...parts,

@@ -199,6 +199,113 @@ test('after maxAttempts events are dead letters, and those that follow get their
   await events.close(1000);
 });
 
+test('of events that failed together each is tried alone before it is given up', async () => {
+  const sink = new ObservedSink({ batch: 10, maxAttempts: 3 });
+  const dead = new ObservedSink();
+  const all = Array.from({ length: 6 }, () => eventOf());
+  const poison = all[2]?.id;
+  const taken: string[] = [];
+  sink.act = async (events) => {
+    if (events.some(({ id }) => id === poison)) throw new Error('400');
+    taken.push(...ids(events));
+  };
+  const { events } = worldOf([sink], { deadLetters: dead });
+  for (const event of all) events.emit(occurrenceOf(event));
+  await until(() => taken.length === 5 && dead.ids.length === 1, 'not given up');
+  assert.deepEqual(dead.ids, [poison]);
+  assert.deepEqual(
+    taken,
+    ids(all).filter((id) => id !== poison),
+  );
+  const triesOf = (id: string) => sink.writes.filter((write) => write.some((event) => event.id === id)).length;
+  assert.ok(triesOf(poison ?? '') >= 3);
+  await events.close(1000);
+});
+
+test('what failed comes again just as it was, though others have come since', async () => {
+  const sink = new ObservedSink({ batch: 10 });
+  let failures = 3;
+  sink.act = async () => {
+    if (failures-- > 0) throw new Error('500');
+  };
+  const { events } = worldOf([sink]);
+  events.emit(occurrenceOf(eventOf()));
+  await until(() => sink.writes.length > 0, 'not tried');
+  for (let count = 0; count < 5; count++) events.emit(occurrenceOf(eventOf()));
+  await until(() => events.metrics().sink?.delivered === 6, 'not delivered');
+  assert.ok(sink.writes.slice(0, 4).every((write) => write.length === 1));
+  await events.close(1000);
+});
+
+test('a sink that is away while the registry closes makes no dead letters', async () => {
+  const sink = new ObservedSink({ maxAttempts: 4, threshold: 1, backoff: 60_000, maxBackoff: 60_000 });
+  const dead = new ObservedSink();
+  sink.act = async () => {
+    throw new Error('away');
+  };
+  const { events } = worldOf([sink], { deadLetters: dead });
+  events.emit(occurrenceOf(eventOf()));
+  await until(() => sink.writes.length === 1, 'not tried');
+  await events.close(200);
+  assert.equal(dead.writes.length, 0);
+  assert.ok(sink.writes.length <= 3, String(sink.writes.length));
+});
+
+test('dead letters go as the options of their sink say, and are tried again', async () => {
+  const sink = new ObservedSink({ maxAttempts: 1 });
+  sink.act = async () => {
+    throw new Error('400');
+  };
+  const dead = new ObservedSink({ maxAttempts: 5 });
+  let failures = 3;
+  dead.act = async () => {
+    if (failures-- > 0) throw new Error('500');
+  };
+  const { events } = worldOf([sink], { deadLetters: dead });
+  const all = [eventOf(), eventOf()];
+  for (const event of all) events.emit(occurrenceOf(event));
+  await until(() => events.metrics().sink?.deadLetters === 2, 'not given up');
+  assert.deepEqual([...new Set(dead.ids)], ids(all));
+  assert.equal(dead.writes.length, 5);
+  await events.close(1000);
+});
+
+test('a write that throws before it begins is a failure like any other, also at the end', async () => {
+  const sink = new ObservedSink();
+  sink.write = () => {
+    throw new Error('not even a promise');
+  };
+  const { events } = worldOf([sink]);
+  events.emit(occurrenceOf(eventOf()));
+  await until(() => (events.metrics().sink?.failed ?? 0) > 1, 'not failed');
+  await events.close(1);
+  events.emit(occurrenceOf(eventOf()));
+  assert.equal(events.metrics().sink?.dropped, 1, 'after the end');
+});
+
+test('of those who wait for room as many are let in as there are places', async () => {
+  const sink = new ObservedSink({ timeout: 60_000 });
+  let release: () => void = () => undefined;
+  sink.act = () => new Promise((resolve) => (release = resolve));
+  const { events } = worldOf([sink], { bounds: { maxEvents: 2, maxBytes: 2 ** 30, overflow: 'hold' } });
+  for (let count = 0; count < 2; count++) events.emit(occurrenceOf(eventOf()));
+  let admitted = 0;
+  const waiting = Array.from({ length: 10 }, () =>
+    Promise.resolve(events.room())
+      .then(() => admitted++)
+      .catch(() => undefined),
+  );
+  await until(() => sink.writes.length === 1, 'not tried');
+  release();
+  await until(() => admitted > 0, 'nobody is let in');
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  assert.equal(admitted, 1);
+  sink.act = async () => undefined;
+  release();
+  await Promise.all(waiting);
+  await events.close(1000);
+});
+
 test('a sink is not told what its filter names', async () => {
   const ignore = { mediaTypes: ['x/ignored'], actions: ['pull' as const], repositories: ['tmp/**', 'scratch'] };
   const sink = new ObservedSink({ ignore });

@@ -36,7 +36,8 @@ export const getBlob: Handler = async (call) => {
  * The blob's descriptor; `undefined` once the client was sent to another site, which has the blob while this one has
  * not. HEAD is how clients ask whether to push a blob, and that depends on what is here.
  */
-async function statBlob({ ctx, repository, digest, services }: Call): Promise<Descriptor | undefined> {
+async function statBlob(call: Call): Promise<Descriptor | undefined> {
+  const { ctx, repository, digest, services } = call;
   try {
     return await services.blobs.stat(repository, digest);
   } catch (error) {
@@ -44,6 +45,7 @@ async function statBlob({ ctx, repository, digest, services }: Call): Promise<De
     const url = await services.foreign.urlOf(repository, digest);
     if (url === undefined) throw error;
     redirect(ctx, url, digest);
+    notifyOfBlobPull(call, {});
     return undefined;
   }
 }

@@ -1,5 +1,6 @@
 // What is told of an answer that is no acceptance. The listener may say in it what it was sent: of that, nothing that
 // only the two of them should know gets into a log.
+import { unescape as decoded } from 'node:querystring';
 import { SinkGoneError } from 'koa-registry';
 import type { Answer } from './endpoint.js';
 import type { WebhookOptions } from './options.js';
@@ -10,15 +11,34 @@ const EXCERPT = 200;
 /** Shorter texts occur in any sentence. */
 const DISTINCTIVE_LENGTH = 4;
 
+/** Of one part of the path, which is often a word. */
+const DISTINCTIVE_SEGMENT = 6;
+
 /** What must not be told, the longest first. */
 export function secretsOf({ url, headers, hmac }: Pick<WebhookOptions, 'url' | 'headers' | 'hmac'>): readonly string[] {
-  const { pathname, search, searchParams } = new URL(url);
   const values = Object.values(headers).flat();
   // A scheme and a token, of which each may be told alone.
   const words = values.flatMap((value) => value.split(/\s+/));
-  return [...values, ...words, hmac?.secret ?? '', pathname, search, ...searchParams.values()]
+  return [...values, ...words, hmac?.secret ?? '', ...partsOf(new URL(url))]
     .filter((text) => text.length >= DISTINCTIVE_LENGTH)
     .sort((a, b) => b.length - a.length);
+}
+
+/** The path and the query as they are sent and as a listener reads them, whole and in parts: any may be a secret. */
+function partsOf({ pathname, search }: URL): string[] {
+  const segments = pathname.split('/').flatMap((raw) => [raw, decoded(raw)]);
+  // One without a value may be a secret itself.
+  const values = search
+    .slice(1)
+    .split('&')
+    .map((pair) => pair.slice(pair.indexOf('=') + 1));
+  return [
+    pathname,
+    decoded(pathname),
+    ...segments.filter((segment) => segment.length >= DISTINCTIVE_SEGMENT),
+    search,
+    ...values.flatMap((raw) => [raw, decoded(raw), decoded(raw.replaceAll('+', ' '))]),
+  ];
 }
 
 /** @param secrets of {@link secretsOf}. */

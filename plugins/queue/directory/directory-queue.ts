@@ -47,6 +47,7 @@ export class DirectoryQueue implements EventQueue {
   /** Whoever appends waits for the disk; whoever reads does not wait for that. */
   readonly #appends = new Turns();
   readonly #reads = new Turns();
+  #closed: Promise<void> | undefined;
 
   private constructor(options: DirectoryQueueOptions, head: HeadFile) {
     this.#options = options;
@@ -86,26 +87,31 @@ export class DirectoryQueue implements EventQueue {
   /** @param next the first position of the segment that follows, if one does. */
   async #takeUp(segment: Segment, next: number | undefined): Promise<void> {
     this.#segments.push(segment);
-    let position = segment.first;
-    const damaged = await segment.scan((size) => {
-      if (position++ < this.#start) return;
+    const { inside, behind } = await segment.scan(next, (position, size) => {
+      if (position < this.#start) return;
       this.length += 1;
       this.bytes += size;
     });
     await segment.leave();
-    if (damaged === 0) return;
     const { logger } = this.#options;
-    if (next === undefined) {
-      await segment.cut();
-      logger.warn({ bytes: damaged, file: segment.path }, 'the end of a queue was not whole, and was cut off');
-    } else {
-      const events = next - Math.max(segment.end, this.#start);
-      logger.error({ bytes: damaged, events, file: segment.path }, 'a queue has come to harm: events are lost');
-    }
+    const file = segment.path;
+    // Only the end of the last file may be what a crash has left of an append.
+    const isTorn = next === undefined && behind > 0;
+    const bytes = isTorn ? inside : inside + behind;
+    if (bytes > 0) logger.error({ bytes, file }, 'a queue has come to harm: events are lost');
+    if (!isTorn) return;
+    await segment.cut();
+    logger.warn({ bytes: behind, file }, 'the end of a queue was not whole, and was cut off');
+  }
+
+  /** The files of a queue that is closed may have another owner: nobody touches them any more. */
+  async #take<T>(turns: Turns, work: () => Promise<T>): Promise<T> {
+    if (this.#closed !== undefined) throw new Error('the queue is closed');
+    return turns.take(work);
   }
 
   append(events: readonly RegistryEvent[]): Promise<void> {
-    return this.#appends.take(() => this.#append(events.map(recordOf)));
+    return this.#take(this.#appends, () => this.#append(events.map(recordOf)));
   }
 
   async #append(records: readonly Buffer[]): Promise<void> {
@@ -127,7 +133,7 @@ export class DirectoryQueue implements EventQueue {
   }
 
   peek(count: number): Promise<readonly QueuedEvent[]> {
-    return this.#reads.take(async () => {
+    return this.#take(this.#reads, async () => {
       while (this.#ahead.size < count && this.#aheadBytes < AHEAD && (await this.#readOn()));
       const first: QueuedEvent[] = [];
       for (const waiting of this.#ahead.keys()) {
@@ -141,15 +147,22 @@ export class DirectoryQueue implements EventQueue {
   /** Reads some more; answers whether there was anything. */
   async #readOn(): Promise<boolean> {
     await this.#turnOver();
+    this.#passGap();
     const { segment, offset } = this.#cursor;
     if (offset === segment.size) return false;
     const records = await segment.read(offset);
     if (records.length === 0) throw new Error(`${segment.path} has come to harm at ${offset}`);
-    for (const record of records) this.#take(record);
+    for (const record of records) this.#keep(record);
     return true;
   }
 
-  #take(record: Buffer): void {
+  #passGap(): void {
+    const { segment, offset, position } = this.#cursor;
+    const gap = segment.gapAt(offset);
+    if (gap !== undefined) this.#cursor = { segment, offset: offset + gap.bytes, position: position + gap.positions };
+  }
+
+  #keep(record: Buffer): void {
     const { segment, offset, position } = this.#cursor;
     const size = record.length;
     this.#cursor = { segment, offset: offset + size, position: position + 1 };
@@ -170,7 +183,7 @@ export class DirectoryQueue implements EventQueue {
   }
 
   remove(events: readonly QueuedEvent[]): Promise<void> {
-    return this.#reads.take(async () => {
+    return this.#take(this.#reads, async () => {
       for (const waiting of events) {
         const place = this.#ahead.get(waiting);
         if (place === undefined) continue;
@@ -197,7 +210,12 @@ export class DirectoryQueue implements EventQueue {
     for (const segment of this.#segments.splice(0, kept)) await segment.remove().catch(() => undefined);
   }
 
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
     try {
       await this.#appends.take(async () => this.#segments.at(-1)?.seal());
       await this.#reads.take(() => this.#cursor.segment.leave());

@@ -37,6 +37,13 @@ export function recordsIn(bytes: Buffer): Buffer[] {
   return records;
 }
 
+/** Where in `bytes` a record may begin, by the brace of its JSON. */
+export function* placesIn(bytes: Buffer): Generator<number> {
+  for (let brace = bytes.indexOf('{', HEADER_BYTES); brace >= 0; brace = bytes.indexOf('{', brace + 1)) {
+    yield brace - HEADER_BYTES;
+  }
+}
+
 /** A file system may leave zeros where nothing was written yet: no event is that short. */
 function isIntact(record: Buffer): boolean {
   return record.length > HEADER_BYTES && crc32(record.subarray(HEADER_BYTES)) === record.readUInt32LE(4);

@@ -2,30 +2,50 @@
 import { type FileHandle, open, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { syncFolder } from './folders.js';
-import { lengthOf, recordsIn } from './records.js';
+import { HEADER_BYTES, lengthOf, placesIn, recordsIn } from './records.js';
 
 const NAME = /^\d{16}\.log$/;
 
 /** How much is read at once, in bytes. */
 const CHUNK = 64 * 1024;
 
+/** A damaged stretch with intact records behind it. */
+interface Gap {
+  readonly offset: number;
+  readonly bytes: number;
+  /** How many records precede it. */
+  readonly index: number;
+  /** How many positions it counts for: as many as it had records, or more where that cannot be known. */
+  positions: number;
+}
+
+/** What of a file is no intact record, in bytes. */
+export interface Damage {
+  /** Between intact records, or before the first. */
+  readonly inside: number;
+  /** Behind the last. */
+  readonly behind: number;
+}
+
 export class Segment {
   /** The position of its first record. */
   readonly first: number;
   readonly path: string;
-  /** Of the records that were stored for good, which begin the file. */
-  count = 0;
-  /** What they take up, in bytes. */
+  /** The position after its last record. */
+  end: number;
+  /** Where the records that were stored for good end, in bytes. */
   size = 0;
   readonly #fsync: boolean;
   #writing: FileHandle | undefined;
   #reading: FileHandle | undefined;
   /** Whether something may follow that was not stored for good. */
   #isTorn = false;
+  readonly #gaps: Gap[] = [];
 
   /** @param first of a file that is there, or will be with the first record. */
   constructor(folder: string, first: number, fsync: boolean) {
     this.first = first;
+    this.end = first;
     this.path = join(folder, `${String(first).padStart(16, '0')}.log`);
     this.#fsync = fsync;
   }
@@ -38,34 +58,77 @@ export class Segment {
       .sort((a, b) => a - b);
   }
 
-  /** The position after its last record. */
-  get end(): number {
-    return this.first + this.count;
+  /**
+   * Finds out what a file holds that is there already, and tells the position and the size of each record.
+   *
+   * @param next the first position of the file that follows, if one does.
+   */
+  async scan(next: number | undefined, note: (position: number, size: number) => void): Promise<Damage> {
+    const { size } = await (await this.#reader()).stat();
+    const sizes: number[] = [];
+    for (let offset = 0; offset < size; ) {
+      const records = await this.#readAt(offset, size);
+      if (records.length === 0) {
+        const intact = await this.#intactAfter(offset, size);
+        if (intact === size) break;
+        this.#gaps.push(await this.#gap(offset, intact, sizes.length));
+        offset = intact;
+      }
+      for (const { length } of records) {
+        sizes.push(length);
+        offset += length;
+      }
+      this.size = offset;
+    }
+    this.#isTorn = this.size < size;
+    if (next !== undefined) this.#fit(next - this.first - sizes.length);
+    for (const [index, length] of sizes.entries()) note(this.#positionOf(index), length);
+    this.end = this.#positionOf(sizes.length);
+    return { inside: sum(this.#gaps.map(({ bytes }) => bytes)), behind: size - this.size };
+  }
+
+  /** Where the next intact record begins; the end of the file where none does. */
+  async #intactAfter(damaged: number, end: number): Promise<number> {
+    const file = await this.#reader();
+    for (let start = damaged + 1; start < end; start += CHUNK) {
+      const chunk = await readFully(file, start, Math.min(end - start, CHUNK + HEADER_BYTES));
+      for (const place of placesIn(chunk)) {
+        const isWhole = lengthOf(chunk.subarray(place)) <= end - start - place;
+        if (isWhole && (await this.#readAt(start + place, end)).length > 0) return start + place;
+      }
+    }
+    return end;
+  }
+
+  /** Its own length tells a stretch that was one record. Of others, there are fewer records in it than bytes. */
+  async #gap(offset: number, end: number, index: number): Promise<Gap> {
+    const bytes = end - offset;
+    const isOne = lengthOf(await readFully(await this.#reader(), offset, HEADER_BYTES)) === bytes;
+    return { offset, bytes, index, positions: isOne ? 1 : bytes };
   }
 
   /**
-   * Finds out what a file holds that is there already, and tells the size of each record.
-   *
-   * @returns how many bytes follow that are no intact record.
+   * Has the gaps count for `lost` positions at most, which is what the next file leaves to them. Too high a position
+   * has an event come again, too low a one has it taken for delivered: so the first gap gets all.
    */
-  async scan(note: (size: number) => void): Promise<number> {
-    const { size } = await (await this.#reader()).stat();
-    while (this.size < size) {
-      const records = await this.#readAt(this.size, size);
-      if (records.length === 0) break;
-      for (const { length } of records) {
-        note(length);
-        this.size += length;
-        this.count += 1;
-      }
-    }
-    this.#isTorn = this.size < size;
-    return size - this.size;
+  #fit(lost: number): void {
+    if (sum(this.#gaps.map(({ positions }) => positions)) <= lost) return;
+    for (const [index, gap] of this.#gaps.entries()) gap.positions = index === 0 ? Math.max(lost, 0) : 0;
   }
 
-  /** The records at an offset where one begins; one at least unless the file has come to harm. */
+  #positionOf(index: number): number {
+    const before = this.#gaps.filter((gap) => gap.index <= index);
+    return this.first + index + sum(before.map(({ positions }) => positions));
+  }
+
+  /** The damaged stretch that begins at an offset, if one does; a record follows it. */
+  gapAt(offset: number): { readonly bytes: number; readonly positions: number } | undefined {
+    return this.#gaps.find((gap) => gap.offset === offset);
+  }
+
+  /** The records at an offset where one begins; one at least unless the file has come to harm meanwhile. */
   read(offset: number): Promise<Buffer[]> {
-    return this.#readAt(offset, this.size);
+    return this.#readAt(offset, this.#gaps.find((gap) => gap.offset > offset)?.offset ?? this.size);
   }
 
   async #readAt(offset: number, end: number): Promise<Buffer[]> {
@@ -90,7 +153,7 @@ export class Segment {
     if (this.#fsync) await this.#writing.datasync();
     this.#isTorn = false;
     this.size += bytes.length;
-    this.count += count;
+    this.end += count;
   }
 
   async #create(): Promise<FileHandle> {
@@ -148,4 +211,8 @@ async function writeFully(file: FileHandle, bytes: Buffer, start: number): Promi
     const { bytesWritten } = await file.write(bytes, done, bytes.length - done, start + done);
     done += bytesWritten;
   }
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
 }

@@ -23,7 +23,6 @@ export class RedisQueue implements EventQueue {
     this.#log = log;
   }
 
-  /** Finds out how much waits. */
   async look(): Promise<void> {
     await this.#run((client) => standing(client, this.#keys));
   }
