@@ -10,7 +10,7 @@ import { Events } from './notifications/events.js';
 import type { SinkMetrics } from './notifications/sink-pipeline.js';
 import { sinkName } from './options/notifications.js';
 import type { ResolvedOptions } from './options.js';
-import { Lifecycle, type Plugin, reportFailure, repositoryMatcher } from './plugin/index.js';
+import { failureWithoutSecrets, Lifecycle, type Plugin, repositoryMatcher } from './plugin/index.js';
 import { createServices, type Services, sparedClients } from './services/index.js';
 import { requiringNotes } from './several-hosts.js';
 
@@ -97,7 +97,12 @@ export class Backend {
     if (this.#serving === undefined) void this.ready().catch(() => undefined);
     const layer = this.#parts.options.offload.onFailure === 'stream' ? ['layer'] : [];
     const dispensable = ['cache', 'coordination', 'queue', 'deadLetters', 'notifications', ...layer];
-    return healthOf(this.lifecycle, { dispensable, failures: { layer: this.#serving?.offload?.failure } });
+    const { offload, events } = this.#serving ?? {};
+    const sinks = events?.failures().map((failure, index) => [`notifications[${index}]`, failure]) ?? [];
+    return healthOf(this.lifecycle, {
+      dispensable,
+      failures: { layer: offload?.failure, ...Object.fromEntries(sinks) },
+    });
   }
 
   counters(): Counters {
@@ -189,5 +194,5 @@ export class Backend {
 }
 
 function reportOf(plugin: Plugin | undefined, error: unknown): unknown {
-  return plugin === undefined ? error : reportFailure(plugin, error);
+  return plugin === undefined ? error : failureWithoutSecrets(plugin, error);
 }

@@ -119,6 +119,11 @@ export class Events {
     }
   }
 
+  /** What the sinks have lately failed with, each at its place; `undefined` for those that are well. */
+  failures(): readonly unknown[] {
+    return this.#pipelines.map(({ failure }) => failure);
+  }
+
   /** By the sinks' names. */
   metrics(): Readonly<Record<string, SinkMetrics>> {
     return Object.fromEntries(this.#pipelines.map((pipeline) => [pipeline.name, pipeline.metrics()]));

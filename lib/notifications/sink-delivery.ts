@@ -54,6 +54,7 @@ export class SinkDelivery {
   /** Whether what is pending was looked at: an earlier process may have left something. */
   #hasLooked = false;
   #isDraining = false;
+  #failure: unknown;
   #gone = false;
 
   constructor(parts: SinkDeliveryParts) {
@@ -67,6 +68,11 @@ export class SinkDelivery {
   get state(): SinkState {
     if (this.#gone) return 'stopped';
     return this.#pauses.failures > 0 ? 'failing' : 'ok';
+  }
+
+  /** What the latest write has failed with; `undefined` once one has succeeded. */
+  get failure(): unknown {
+    return this.#failure;
   }
 
   /** When the event that waits longest happened, as far as is known. */
@@ -168,6 +174,7 @@ export class SinkDelivery {
       if (this.#closing.signal.aborted || turn?.aborted) return undefined;
       return this.#failed(batch, error);
     }
+    this.#failure = undefined;
     this.#away.succeeded();
     this.#pauses.succeeded();
     this.#attempts.succeeded();
@@ -179,6 +186,7 @@ export class SinkDelivery {
   }
 
   async #failed(batch: readonly QueuedEvent[], error: unknown): Promise<number | undefined> {
+    this.#failure = error;
     if (error instanceof SinkGoneError) {
       this.#gone = true;
       this.#away.gone(error);

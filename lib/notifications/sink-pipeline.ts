@@ -83,7 +83,11 @@ export class SinkPipeline {
       this.#admit();
     };
     this.#bound = {
-      isOver: () => this.#pending.length > this.#bounds.maxEvents || this.#pending.bytes > this.#bounds.maxBytes,
+      // One event has room, however large.
+      isOver: () => {
+        const { length, bytes } = this.#pending;
+        return length > this.#bounds.maxEvents || (bytes > this.#bounds.maxBytes && length > 1);
+      },
       excess: () => Math.max(1, this.#pending.length - this.#bounds.maxEvents),
       onDropped: (count) => this.#noteDropped(count),
     };
@@ -92,6 +96,11 @@ export class SinkPipeline {
 
   get name(): string {
     return this.#options.name;
+  }
+
+  /** What the sink has lately failed with; `undefined` while it is well. */
+  get failure(): unknown {
+    return this.#delivery.failure;
   }
 
   metrics(): SinkMetrics {

@@ -35,3 +35,13 @@ export function reportFailure({ definition, options }: Plugin, error: unknown): 
   const code = chain.map(codeOf).find((known) => known !== undefined);
   return code === undefined ? { message } : { message, code };
 }
+
+/** The same as an error, with the stack of the plugin's own, for the log of whoever has written it. */
+export function failureWithoutSecrets(plugin: Plugin, error: unknown): Error {
+  const { message, code } = reportFailure(plugin, error);
+  const told = Object.assign(new Error(message), code === undefined ? {} : { code });
+  if (!(error instanceof Error) || error.stack === undefined) return told;
+  told.name = error.name;
+  told.stack = scrub(error.stack, secretsIn(plugin.definition.options, plugin.options));
+  return told;
+}

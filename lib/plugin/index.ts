@@ -4,7 +4,7 @@ export { type Checked, checkOptions } from './check-options.js';
 export type { AnyPluginFactory } from './config-document.js';
 export * from './define-plugin.js';
 export { deliveryOptions } from './delivery-options.js';
-export { reportFailure } from './failure-report.js';
+export { failureWithoutSecrets, reportFailure } from './failure-report.js';
 export { type ConfiguredOptions, fromConfig } from './from-config.js';
 export { type Allows, grantIf } from './grant-if.js';
 export * from './guard-storage.js';

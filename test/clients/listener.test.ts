@@ -90,6 +90,12 @@ test('an event that comes twice is taken once', async () => {
   );
 });
 
+test('an event may be larger than the largest manifest', async () => {
+  const { target, ...event } = eventFor('large');
+  const reference = { mediaType: 'application/octet-stream', digest: 'x'.repeat(5 * 1024 * 1024), size: 1 };
+  assert.equal(await post([{ ...event, target: { ...target, references: [reference] } }]), 204);
+});
+
 test('nothing is taken that the registry has not signed', async () => {
   const signature = 'X-Hub-Signature-256';
   assert.equal(await post([eventFor('1')], { [signature]: '' }), 401);

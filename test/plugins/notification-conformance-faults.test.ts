@@ -290,9 +290,7 @@ const FAULTS: readonly (readonly [promise: string, open: Open])[] = [
   [
     'close: may come first',
     besides((end) => ({
-      close: async () => {
-        if (end.received.length === 0) throw new Error('nothing to close');
-      },
+      close: async () => assert.ok(end.received.length > 0, 'nothing to close'),
     })),
   ],
   [

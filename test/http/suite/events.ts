@@ -216,6 +216,9 @@ export const eventsSuite: Suite = (test, open) => {
     const write = () => Promise.reject(new Error('away'));
     const at = await open({ notifications: { sinks: [telling({ write })], queue: { maxEvents: 2 }, drainTimeout: 0 } });
     await pushImage(at);
+    for (let turn = 0; turn < 500 && (await at.registry.health()).ok; turn++) await new Promise(setImmediate);
+    const { ok, ready, checks } = await at.registry.health();
+    assert.deepEqual({ ok, ready, sink: checks['notifications[0]'] }, { ok: false, ready: true, sink: 'away' });
     const { pending, dropped, delivered, events } = at.registry.counters().notifications.telling ?? assert.fail();
     assert.deepEqual({ pending, dropped, delivered, events }, { pending: 2, dropped: 1, delivered: 0, events: 3 });
   });
