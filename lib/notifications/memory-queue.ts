@@ -1,5 +1,5 @@
 // Events that wait in memory: a ring, so that adding one and dropping the oldest cost the same however many wait.
-import type { QueuedEvent, RegistryEvent } from '../contracts/notification.js';
+import type { QueuedEvent } from '../contracts/notification.js';
 import { type Occurrence, sizeOf } from './occurrence.js';
 import type { Bound, PendingEvents } from './pending-events.js';
 
@@ -9,23 +9,14 @@ const TOGETHER = 1024 * 1024;
 /** It doubles when it is full. */
 const FIRST_CAPACITY = 64;
 
-class Waiting implements QueuedEvent {
-  readonly occurrence: Occurrence;
+interface Waiting extends QueuedEvent {
   readonly position: number;
-
-  constructor(occurrence: Occurrence, position: number) {
-    this.occurrence = occurrence;
-    this.position = position;
-  }
-
-  get event(): RegistryEvent {
-    return this.occurrence.event;
-  }
 }
 
 export class MemoryQueue implements PendingEvents {
   readonly isDurable = false;
-  #ring: (Waiting | undefined)[] = new Array(FIRST_CAPACITY);
+  /** Nothing is made for an event that waits but the event itself: most of them live too short for it. */
+  #ring: (Occurrence | undefined)[] = new Array(FIRST_CAPACITY);
   /** They count all that ever came; the ring holds what is between them. */
   #first = 0;
   #next = 0;
@@ -41,13 +32,13 @@ export class MemoryQueue implements PendingEvents {
 
   add(occurrence: Occurrence): undefined {
     if (this.length === this.#ring.length) this.#grow();
-    this.#ring[this.#next % this.#ring.length] = new Waiting(occurrence, this.#next);
+    this.#ring[this.#next % this.#ring.length] = occurrence;
     this.#next += 1;
     this.#bytes += sizeOf(occurrence);
   }
 
   #grow(): void {
-    const ring: (Waiting | undefined)[] = new Array(2 * this.#ring.length);
+    const ring: (Occurrence | undefined)[] = new Array(2 * this.#ring.length);
     for (let position = this.#first; position < this.#next; position++) {
       ring[position % ring.length] = this.#ring[position % this.#ring.length];
     }
@@ -55,12 +46,12 @@ export class MemoryQueue implements PendingEvents {
   }
 
   peek(count: number): readonly QueuedEvent[] {
-    const events: QueuedEvent[] = [];
+    const events: Waiting[] = [];
     const end = Math.min(this.#next, this.#first + count);
     for (let position = this.#first, bytes = 0; position < end && bytes < TOGETHER; position++) {
-      const waiting = this.#ring[position % this.#ring.length] as Waiting;
-      bytes += sizeOf(waiting.occurrence);
-      events.push(waiting);
+      const occurrence = this.#ring[position % this.#ring.length] as Occurrence;
+      bytes += sizeOf(occurrence);
+      events.push({ event: occurrence.event, position });
     }
     return events;
   }
@@ -84,8 +75,8 @@ export class MemoryQueue implements PendingEvents {
   #dropOldest(): void {
     if (this.length === 0) return;
     const index = this.#first % this.#ring.length;
-    const waiting = this.#ring[index];
-    if (waiting !== undefined) this.#bytes -= sizeOf(waiting.occurrence);
+    const occurrence = this.#ring[index];
+    if (occurrence !== undefined) this.#bytes -= sizeOf(occurrence);
     this.#ring[index] = undefined;
     this.#first += 1;
   }
