@@ -22,7 +22,7 @@ export interface Subject {
 
 /** What is the same for all requests of a connection, as long as they name the same host. */
 interface Connection {
-  readonly hostHeader: string | undefined;
+  readonly hostHeader: string | string[] | undefined;
   readonly base: string;
   /** The API's root, as the client knows it. */
   readonly root: string;
@@ -38,15 +38,16 @@ interface KnownSocket extends Socket {
 }
 
 /** Found out once: what a proxy says of a request may differ from that of the next one. */
-function connectionOf({ ctx, mount, urls }: Call): Connection {
+function connectionOf(call: Call): Connection {
+  const { ctx, mount } = call;
   const socket: KnownSocket = ctx.req.socket;
-  const { host: hostHeader } = ctx.headers;
+  const { host: hostHeader = ctx.req.headers[':authority'] } = ctx.req.headers;
   const known = socket[CONNECTION];
   if (known !== undefined && known.hostHeader === hostHeader && known.base === mount.base && !ctx.app.proxy)
     return known;
   const { remotePort, localPort = 0 } = socket;
   const address = ctx.app.proxy || remotePort === undefined ? ctx.ip : addressOf(ctx.ip, remotePort);
-  const connection = { hostHeader, base: mount.base, root: urls.root(), host: ctx.host, address, localPort };
+  const connection = { hostHeader, base: mount.base, root: call.urls.root(), host: ctx.host, address, localPort };
   socket[CONNECTION] = connection;
   return connection;
 }
@@ -67,15 +68,15 @@ export class CallOccurrence implements Occurrence {
   #event: RegistryEvent | undefined;
 
   constructor(call: Call, action: EventAction, subject: Subject, tag: Tag | undefined) {
-    const { ctx } = call;
+    const { method = '', headers } = call.ctx.req;
     this.action = action;
     this.repository = call.repository;
     this.#subject = subject;
     this.#tag = tag;
     this.#connection = connectionOf(call);
     this.#requestId = call.id;
-    this.#method = ctx.method;
-    this.#agent = call.header('user-agent') ?? '';
+    this.#method = method;
+    this.#agent = headers['user-agent'] ?? '';
     this.#actor = call.grant.actor?.name;
     this.#source = call.services.events.source;
   }

@@ -131,10 +131,11 @@ async function absent(
   digests: readonly Digest[],
   isThere: (digest: Digest) => Promise<boolean>,
 ): Promise<ErrorEntry[]> {
-  const missing: ErrorEntry[] = [];
-  await mapBounded([...new Set(digests)], AT_ONCE, async (digest) => {
-    if (missing.length >= MOST_MISSING || (await isThere(digest))) return;
-    missing.push(errorEntry('MANIFEST_BLOB_UNKNOWN', { digest }));
+  let missing = 0;
+  const answers = await mapBounded([...new Set(digests)], AT_ONCE, async (digest) => {
+    if (missing >= MOST_MISSING || (await isThere(digest))) return undefined;
+    missing += 1;
+    return errorEntry('MANIFEST_BLOB_UNKNOWN', { digest });
   });
-  return missing;
+  return answers.filter((entry) => entry !== undefined);
 }
