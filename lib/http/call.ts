@@ -68,7 +68,7 @@ export class Call {
   #controller: AbortController | undefined;
   #urls: Urls | undefined;
   named: Named = {};
-  route: Route | undefined;
+  route!: Route;
   services!: Serving;
 
   constructor(ctx: Context, mount: Mount, parts: HttpParts) {
@@ -101,7 +101,7 @@ export class Call {
 
   #part<K extends keyof Named>(name: K): NonNullable<Named[K]> {
     const value = this.named[name];
-    if (value === undefined) throw new Error(`the route ${this.route?.path} names no ${name}`);
+    if (value === undefined) throw new Error(`the route ${this.route.path} names no ${name}`);
     return value;
   }
 
@@ -154,8 +154,19 @@ export class Call {
     return value === undefined ? [] : typeof value === 'string' ? [value] : value;
   }
 
+  get method(): string {
+    return this.ctx.req.method ?? '';
+  }
+
+  /** A header of the request, by its name in lower case. */
   header(name: string): string | undefined {
-    const value = this.ctx.headers[name];
+    const value = this.ctx.req.headers[name];
     return typeof value === 'string' ? value : undefined;
+  }
+
+  /** Puts a header on the answer; by Node's own setter, for Koa's makes several arrays for every single one. */
+  set(name: string, value: string | number | readonly string[]): void {
+    const { res } = this.ctx;
+    if (!res.headersSent) res.setHeader(name, value);
   }
 }

@@ -3,7 +3,7 @@
 import type { Middleware } from 'koa';
 import compose from 'koa-compose';
 import { authorize, permit } from './authorize.js';
-import { Call, type HttpParts } from './call.js';
+import { Call, type HttpParts, type Serving } from './call.js';
 import { answerError } from './errors.js';
 import { findMount } from './mount.js';
 import { warnOfRequestTimeout } from './request-timeout.js';
@@ -13,6 +13,7 @@ import type { Route } from './routes.js';
 export type { HttpParts, HttpSettings, MetadataSettings, Serving } from './call.js';
 export { Running } from './running.js';
 
+/** Of a request that meets nothing to wait for, only the last and the outermost wait: each that did would cost its turns. */
 type Step = (call: Call, next: () => Promise<void>) => Promise<void>;
 
 /** Failures of everything below become answers. */
@@ -34,17 +35,20 @@ const route: Step = (call, next) => {
   return next();
 };
 
-const allow: Step = async (call, next) => {
-  if (call.route === undefined) return;
-  const authorized = authorize(call, call.route);
-  if (authorized !== undefined) await authorized;
-  permit(call, call.route);
-  await next();
+const allow: Step = (call, next) => {
+  const { route } = call;
+  const authorized = authorize(call, route);
+  if (authorized !== undefined) return authorized.then(() => permitted(call, next));
+  return permitted(call, next);
 };
+
+function permitted(call: Call, next: () => Promise<void>): Promise<void> {
+  permit(call, call.route);
+  return next();
+}
 
 const handle: Step = async (call) => {
   const { route } = call;
-  if (route === undefined) return;
   if (isChange(route)) await call.services.events.room();
   await route.handler(call);
 };
@@ -56,16 +60,21 @@ function isChange({ access, method }: Route): boolean {
 
 /** Puts the headers on that every answer carries, and waits for the services. */
 function prepare(parts: HttpParts): Step {
-  const headers = { ...parts.settings.headers, 'Docker-Distribution-API-Version': 'registry/2.0' };
-  return async (call, next) => {
-    const { ctx } = call;
-    ctx.set(headers);
-    ctx.set('X-Request-Id', call.id);
+  const headers = Object.entries({
+    ...parts.settings.headers,
+    'Docker-Distribution-API-Version': 'registry/2.0',
+  });
+  const serve = (call: Call, services: Serving, next: () => Promise<void>) => {
+    call.services = services;
+    return next();
+  };
+  return (call, next) => {
+    for (const [name, value] of headers) call.set(name, value);
+    call.set('X-Request-Id', call.id);
     // koa-compress asks this: content under a digest travels byte for byte.
-    (ctx as { compress?: boolean }).compress = false;
+    (call.ctx as { compress?: boolean }).compress = false;
     const services = parts.services();
-    call.services = services instanceof Promise ? await services : services;
-    await next();
+    return services instanceof Promise ? services.then((up) => serve(call, up, next)) : serve(call, services, next);
   };
 }
 

@@ -17,5 +17,5 @@ export function pageSize(call: Call, max: number): number {
 /** Points to the page after `last`. */
 export function linkNext(call: Call, last: string, n: number, more: Readonly<Record<string, string>> = {}): void {
   const url = call.urls.next(call.mount.path, { ...more, last, n: String(n) });
-  call.ctx.set('Link', `<${url}>; rel="next"`);
+  call.set('Link', `<${url}>; rel="next"`);
 }

@@ -25,11 +25,26 @@ interface Compiled {
 
 const table = new Map<string, Compiled>();
 const router = new Router();
+/** A router tries every pattern that it has: one that knows only what a method may mean has few. */
+const routers = new Map<string, Router>();
 for (const route of routes) {
   const name = `${route.method} ${route.path}`;
   const pattern = compile(route.path);
   table.set(name, { route, pattern });
-  router.register(pattern, [route.method], () => undefined, { name, pathAsRegExp: true });
+  for (const each of [router, ...methodsOf(route).map(routerOf)]) {
+    each.register(pattern, [route.method], () => undefined, { name, pathAsRegExp: true });
+  }
+}
+
+/** Those that a route answers. */
+function methodsOf({ method }: Route): string[] {
+  return method === 'GET' ? ['GET', 'HEAD'] : [method];
+}
+
+function routerOf(method: string): Router {
+  const known = routers.get(method) ?? new Router();
+  routers.set(method, known);
+  return known;
 }
 
 /** The methods that a path has, of those that `may` does not rule out, for `Allow`. */
@@ -41,8 +56,7 @@ export function allowedMethods(path: string, may: (route: Route) => boolean = ()
     if (route === undefined || (pattern ?? route.path) !== route.path) continue;
     pattern = route.path;
     if (!may(route)) continue;
-    methods.add(route.method);
-    if (route.method === 'GET') methods.add('HEAD');
+    for (const method of methodsOf(route)) methods.add(method);
   }
   return [...methods].join(', ');
 }
@@ -54,13 +68,14 @@ export function allowedMethods(path: string, may: (route: Route) => boolean = ()
  *   for a method that the path does not have; `NAME_UNKNOWN` for a path that is no endpoint.
  */
 export function findRoute(call: Call): void {
-  const { path } = call.mount;
-  const [layer] = router.match(path, call.ctx.method).pathAndMethod;
+  const { method, mount } = call;
+  const { path } = mount;
+  const [layer] = routers.get(method)?.match(path, method).pathAndMethod ?? [];
   const compiled = table.get(layer?.name ?? '');
   if (compiled === undefined) {
     const allow = allowedMethods(path);
     if (allow === '') throw new RegistryError('NAME_UNKNOWN', { problem: 'no such endpoint' });
-    throw new RegistryError('UNSUPPORTED', { method: call.ctx.method }, { headers: { Allow: allow } });
+    throw new RegistryError('UNSUPPORTED', { method }, { headers: { Allow: allow } });
   }
   call.route = compiled.route;
   const parameters = compiled.pattern.exec(path)?.groups;

@@ -5,6 +5,7 @@ import { RegistryError } from '../../errors.js';
 import type { Descriptor } from '../../model/descriptor.js';
 import { OCTET_STREAM } from '../../model/media-types.js';
 import { type ByteRange, parseRange } from '../../model/range.js';
+import type { Offload } from '../../services/offload.js';
 import { answerEmpty, isNotModified } from '../answers.js';
 import type { Call } from '../call.js';
 import { notifyOfBlobPull, notifyOfDelete } from '../notify.js';
@@ -20,12 +21,16 @@ export const getBlob: Handler = async (call) => {
     ctx.status = 304;
     return;
   }
-  if (await answeredElsewhere(call, descriptor)) return notifyOfBlobPull(call, descriptor);
-  if (ctx.method === 'HEAD') {
+  const { offload } = call.services;
+  if (offload !== undefined && (await answeredElsewhere(call, offload, descriptor))) {
+    notifyOfBlobPull(call, descriptor);
+    return;
+  }
+  if (call.method === 'HEAD') {
     setContentHeaders(call);
-    ctx.set('Content-Type', OCTET_STREAM);
+    call.set('Content-Type', OCTET_STREAM);
+    call.set('Content-Length', size);
     ctx.status = 200;
-    ctx.length = size;
     notifyOfBlobPull(call, descriptor);
     return;
   }
@@ -37,33 +42,33 @@ export const getBlob: Handler = async (call) => {
  * not. HEAD is how clients ask whether to push a blob, and that depends on what is here.
  */
 async function statBlob(call: Call): Promise<Descriptor | undefined> {
-  const { ctx, repository, digest, services } = call;
+  const { repository, digest, services } = call;
   try {
     return await services.blobs.stat(repository, digest);
   } catch (error) {
-    if (!(error instanceof RegistryError) || error.code !== 'BLOB_UNKNOWN' || ctx.method === 'HEAD') throw error;
+    if (!(error instanceof RegistryError) || error.code !== 'BLOB_UNKNOWN' || call.method === 'HEAD') throw error;
     const url = await services.foreign.urlOf(repository, digest);
     if (url === undefined) throw error;
-    redirect(ctx, url, digest);
-    notifyOfBlobPull(call, {});
+    redirect(call, url);
+    notifyOfBlobPull(call);
     return undefined;
   }
 }
 
 /** Not to be kept: where it leads is signed for a while, or may be elsewhere tomorrow. */
-function redirect(ctx: Call['ctx'], url: string, digest: string): void {
-  ctx.set('Location', url);
-  ctx.set('Docker-Content-Digest', digest);
-  ctx.set('Cache-Control', 'no-store');
-  answerEmpty(ctx, 307);
+function redirect(call: Call, url: string): void {
+  call.set('Location', url);
+  call.set('Docker-Content-Digest', call.digest);
+  call.set('Cache-Control', 'no-store');
+  answerEmpty(call.ctx, 307);
 }
 
 /** What is said of the content once nothing can fail any more: an error must not be kept for a year. */
-function setContentHeaders({ ctx, digest }: Call): void {
-  ctx.set('Docker-Content-Digest', digest);
-  ctx.set('ETag', `"${digest}"`);
-  ctx.set('Cache-Control', 'max-age=31536000');
-  ctx.set('Accept-Ranges', 'bytes');
+function setContentHeaders(call: Call): void {
+  call.set('Docker-Content-Digest', call.digest);
+  call.set('ETag', `"${call.digest}"`);
+  call.set('Cache-Control', 'max-age=31536000');
+  call.set('Accept-Ranges', 'bytes');
 }
 
 /** `Range`, unless `If-Range` names another content (RFC 9110, section 13.1.5). */
@@ -80,39 +85,40 @@ async function sendBlob(call: Call, descriptor: Descriptor, range: ByteRange | u
   const { size } = descriptor;
   const content = await call.services.blobs.open(call.repository, call.digest, { descriptor, range, call });
   setContentHeaders(call);
-  ctx.set('Content-Type', OCTET_STREAM);
+  call.set('Content-Type', OCTET_STREAM);
   ctx.status = range === undefined ? 200 : 206;
-  if (range !== undefined) ctx.set('Content-Range', `bytes ${range.start}-${range.end}/${size}`);
+  if (range !== undefined) call.set('Content-Range', `bytes ${range.start}-${range.end}/${size}`);
   if (content instanceof Readable) {
     // Once bytes are on their way the only honest answer to a failure is to break off.
     content.once('error', () => ctx.res.destroy());
   }
   ctx.body = content;
-  ctx.length = range === undefined ? size : range.end - range.start + 1;
+  call.set('Content-Length', range === undefined ? size : range.end - range.start + 1);
   // Of a blob that is pulled in parts the last one counts.
   if (range === undefined || range.end === size - 1) notifyOfBlobPull(call, descriptor);
 }
 
 /** Lets the layer handler answer: by a redirect, or by headers for a front server that sends the file. */
-async function answeredElsewhere(call: Call, descriptor: Descriptor): Promise<boolean> {
-  const { ctx, repository, digest, services } = call;
-  const answer = await services.offload?.resolve(repository, descriptor, new BlobRequest(call));
+async function answeredElsewhere(call: Call, offload: Offload, descriptor: Descriptor): Promise<boolean> {
+  const { ctx, repository, digest } = call;
+  const answer = await offload.resolve(repository, descriptor, new BlobRequest(call));
   if (answer === undefined) return false;
   if ('redirect' in answer) {
-    redirect(ctx, answer.redirect, digest);
+    redirect(call, answer.redirect);
     return true;
   }
   // For how long it may be kept is said by whoever knows that the file is there.
-  ctx.set('Content-Type', OCTET_STREAM);
-  ctx.set('Docker-Content-Digest', digest);
-  ctx.set('ETag', `"${digest}"`);
-  ctx.set('Accept-Ranges', 'bytes');
+  call.set('Content-Type', OCTET_STREAM);
+  call.set('Docker-Content-Digest', digest);
+  call.set('ETag', `"${digest}"`);
+  call.set('Accept-Ranges', 'bytes');
   for (const [name, value] of Object.entries(answer.headers)) {
     // The host application may vary its answers, too.
-    if (name.toLowerCase() === 'vary') ctx.vary(value);
-    else ctx.set(name, value);
+    if (name.toLowerCase() === 'vary' && ctx.res.hasHeader('Vary')) ctx.vary(value);
+    else call.set(name, value);
   }
-  ctx.body = Buffer.alloc(0);
+  // Of no bytes, a string is sent in one piece with the head.
+  ctx.body = '';
   ctx.status = 200;
   return true;
 }
@@ -123,7 +129,7 @@ class BlobRequest implements LayerRequest {
   readonly #call: Call;
 
   constructor(call: Call) {
-    this.method = call.ctx.method === 'HEAD' ? 'HEAD' : 'GET';
+    this.method = call.method === 'HEAD' ? 'HEAD' : 'GET';
     this.#call = call;
   }
 

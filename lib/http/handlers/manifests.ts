@@ -18,14 +18,14 @@ export const getManifest: Handler = async (call) => {
   const found = await manifests.get(repository, reference);
   const answered = isDigestReference(reference) ? found : await acceptable(call, found);
   const { digest, bytes, manifest } = answered;
-  ctx.set('Docker-Content-Digest', isDigestReference(reference) ? reference : digest);
-  ctx.set('ETag', `"${digest}"`);
+  call.set('Docker-Content-Digest', isDigestReference(reference) ? reference : digest);
+  call.set('ETag', `"${digest}"`);
   if (isNotModified(call.header('if-none-match'), digest)) {
     ctx.status = 304;
     return;
   }
   ctx.status = 200;
-  ctx.set('Content-Type', manifest.mediaType);
+  call.set('Content-Type', manifest.mediaType);
   ctx.body = bytes;
   notifyOfManifestPull(call, answered);
 };
@@ -56,10 +56,10 @@ export const putManifest: Handler = async (call) => {
   const stored = await call.services.manifests.put({ repository, reference, bytes, mediaType, tags });
   const { digest, manifest } = stored;
   await notifyOfManifestPush(call, stored, isDigestReference(reference) ? tags : [reference, ...tags]);
-  ctx.set('Location', call.urls.manifest(repository, digest));
-  ctx.set('Docker-Content-Digest', digest);
-  if (manifest.subject !== undefined) ctx.set('OCI-Subject', manifest.subject.digest);
-  if (tags.length > 0) ctx.set('OCI-Tag', tags.join(', '));
+  call.set('Location', call.urls.manifest(repository, digest));
+  call.set('Docker-Content-Digest', digest);
+  if (manifest.subject !== undefined) call.set('OCI-Subject', manifest.subject.digest);
+  if (tags.length > 0) call.set('OCI-Tag', tags.join(', '));
   answerEmpty(ctx, 201);
 };
 

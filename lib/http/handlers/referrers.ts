@@ -16,6 +16,6 @@ export const getReferrers: Handler = async (call) => {
   const page = await call.services.referrers.list(call.repository, call.digest, { artifactType, after, limit });
   const end = page.items.at(-1);
   if (page.more && end !== undefined) linkNext(call, end.digest, limit, artifactType ? { artifactType } : {});
-  if (artifactType !== undefined) call.ctx.set('OCI-Filters-Applied', 'artifactType');
+  if (artifactType !== undefined) call.set('OCI-Filters-Applied', 'artifactType');
   answerJson(call.ctx, { schemaVersion: 2, mediaType: OCI_INDEX, manifests: page.items }, OCI_INDEX);
 };

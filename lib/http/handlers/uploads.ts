@@ -30,7 +30,7 @@ export const startUpload: Handler = async (call) => {
     return;
   }
   const state = await services.uploads.start(repository, algorithm);
-  ctx.set('OCI-Chunk-Min-Length', String(call.settings.minChunkBytes));
+  call.set('OCI-Chunk-Min-Length', String(call.settings.minChunkBytes));
   answerSession(call, state, 202);
 };
 
@@ -103,11 +103,10 @@ async function sayingWhereItStands(call: Call, reference: SessionReference, work
 }
 
 function setSessionHeaders(call: Call, state: UploadState): void {
-  const { ctx, repository } = call;
   const token = call.services.uploadStates.tokenOf(state);
-  ctx.set('Location', call.urls.upload(repository, state.uuid, token));
-  ctx.set('Range', formatUploadRange(state.offset));
-  ctx.set('Docker-Upload-UUID', state.uuid);
+  call.set('Location', call.urls.upload(call.repository, state.uuid, token));
+  call.set('Range', formatUploadRange(state.offset));
+  call.set('Docker-Upload-UUID', state.uuid);
 }
 
 function answerSession(call: Call, state: UploadState, status: 202 | 204): void {
@@ -116,8 +115,8 @@ function answerSession(call: Call, state: UploadState, status: 202 | 204): void 
 }
 
 function answerCreated(call: Call, digest: Digest): void {
-  call.ctx.set('Location', call.urls.blob(call.repository, digest));
-  call.ctx.set('Docker-Content-Digest', digest);
+  call.set('Location', call.urls.blob(call.repository, digest));
+  call.set('Docker-Content-Digest', digest);
   answerEmpty(call.ctx, 201);
 }
 
