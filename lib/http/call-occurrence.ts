@@ -20,71 +20,84 @@ export interface Subject {
   readonly references?: readonly Descriptor[] | undefined;
 }
 
-/** What is the same for all requests of a connection, as long as they name the same host. */
-interface Connection {
+/** Who asks, of what and where: most requests of a connection have that in common with the one before. */
+interface Asking {
   readonly hostHeader: string | string[] | undefined;
   readonly base: string;
+  readonly method: string;
+  readonly agent: string;
+  readonly actor: string | undefined;
+  readonly repository: RepositoryName;
   /** The API's root, as the client knows it. */
   readonly root: string;
   readonly host: string;
   readonly address: string;
   readonly localPort: number;
+  readonly source: Events['source'];
 }
 
-const CONNECTION = Symbol('connection');
+/** By connection. Not with the socket itself: to whoever works with sockets, that would be one of another kind. */
+const LATEST = new WeakMap<Socket, Asking>();
 
-interface KnownSocket extends Socket {
-  [CONNECTION]?: Connection;
-}
-
-/** Found out once: what a proxy says of a request may differ from that of the next one. */
-function connectionOf(call: Call): Connection {
-  const { ctx, mount } = call;
-  const socket: KnownSocket = ctx.req.socket;
-  const { host: hostHeader = ctx.req.headers[':authority'] } = ctx.req.headers;
-  const known = socket[CONNECTION];
-  if (known !== undefined && known.hostHeader === hostHeader && known.base === mount.base && !ctx.app.proxy)
-    return known;
+/** Of all that waits for a sink that is away, what is the same is the same object. */
+function askingOf(call: Call): Asking {
+  const { ctx, mount, method, repository } = call;
+  const { headers, socket } = ctx.req;
+  const { source } = call.services.events;
+  const hostHeader = headers.host ?? headers[':authority'];
+  const agent = headers['user-agent'] ?? '';
+  const actor = call.grant.actor?.name;
+  const latest = LATEST.get(socket);
+  if (
+    latest !== undefined &&
+    latest.hostHeader === hostHeader &&
+    latest.base === mount.base &&
+    latest.method === method &&
+    latest.agent === agent &&
+    latest.actor === actor &&
+    latest.repository === repository &&
+    latest.source === source &&
+    // What a proxy says of a request may differ from that of the next one.
+    !ctx.app.proxy
+  ) {
+    return latest;
+  }
   const { remotePort, localPort = 0 } = socket;
   const address = ctx.app.proxy || remotePort === undefined ? ctx.ip : addressOf(ctx.ip, remotePort);
-  const connection = { hostHeader, base: mount.base, root: call.urls.root(), host: ctx.host, address, localPort };
-  socket[CONNECTION] = connection;
-  return connection;
+  const { host } = ctx;
+  const asked = { hostHeader, base: mount.base, method, agent, actor, repository };
+  const asking = { ...asked, root: call.urls.root(), host, address, localPort, source };
+  LATEST.set(socket, asking);
+  return asking;
 }
 
 /** Keeps nothing of the request itself, which may wait for long. */
 export class CallOccurrence implements Occurrence {
   readonly action: EventAction;
-  readonly repository: RepositoryName;
   readonly #subject: Subject;
   readonly #tag: Tag | undefined;
-  readonly #connection: Connection;
+  readonly #asking: Asking;
   readonly #requestId: string;
-  readonly #method: string;
-  readonly #agent: string;
-  readonly #actor: string | undefined;
-  readonly #source: Events['source'];
-  #time = Date.now();
+  #time: number;
   #event: RegistryEvent | undefined;
 
   constructor(call: Call, action: EventAction, subject: Subject, tag: Tag | undefined) {
-    const { method = '', headers } = call.ctx.req;
     this.action = action;
-    this.repository = call.repository;
     this.#subject = subject;
     this.#tag = tag;
-    this.#connection = connectionOf(call);
+    this.#asking = askingOf(call);
     this.#requestId = call.id;
-    this.#method = method;
-    this.#agent = headers['user-agent'] ?? '';
-    this.#actor = call.grant.actor?.name;
-    this.#source = call.services.events.source;
+    this.#time = Date.now();
   }
 
   /** It is over only now. */
   conclude(): this {
     this.#time = Date.now();
     return this;
+  }
+
+  get repository(): RepositoryName {
+    return this.#asking.repository;
   }
 
   get mediaType(): string | undefined {
@@ -101,8 +114,7 @@ export class CallOccurrence implements Occurrence {
   }
 
   #make(): RegistryEvent {
-    const { host, instanceID } = this.#source;
-    const connection = this.#connection;
+    const { address, host, method, agent, actor, localPort, source } = this.#asking;
     // Nobody who is told may change what others are told.
     return Object.freeze<RegistryEvent>({
       id: randomUUID(),
@@ -111,18 +123,18 @@ export class CallOccurrence implements Occurrence {
       target: Object.freeze(this.#target()),
       request: Object.freeze({
         id: this.#requestId,
-        addr: connection.address,
-        host: connection.host,
-        method: this.#method,
-        useragent: this.#agent,
+        addr: address,
+        host,
+        method,
+        useragent: agent,
       }),
-      actor: Object.freeze(this.#actor === undefined ? {} : { name: this.#actor }),
-      source: Object.freeze({ addr: addressOf(host, connection.localPort), instanceID }),
+      actor: Object.freeze(actor === undefined ? {} : { name: actor }),
+      source: Object.freeze({ addr: addressOf(source.host, localPort), instanceID: source.instanceID }),
     });
   }
 
   #target(): EventTarget {
-    const { repository } = this;
+    const { repository, root } = this.#asking;
     const { size, digest, mediaType, fromRepository, references } = this.#subject;
     const tag = this.#tag;
     const kind = references === undefined ? 'blobs' : 'manifests';
@@ -133,7 +145,7 @@ export class CallOccurrence implements Occurrence {
       ...(size !== undefined && { length: size }),
       repository,
       ...(fromRepository !== undefined && { fromRepository }),
-      ...(size !== undefined && { url: `${this.#connection.root}${repository}/${kind}/${digest}` }),
+      ...(size !== undefined && { url: `${root}${repository}/${kind}/${digest}` }),
       ...(tag !== undefined && { tag }),
       ...(references !== undefined && { references }),
     };

@@ -7,7 +7,6 @@ import type { Manifest } from '../model/manifest.js';
 import { OCTET_STREAM } from '../model/media-types.js';
 import { isDigestReference, type Tag } from '../model/reference.js';
 import type { RepositoryName } from '../model/repository-name.js';
-import type { Events } from '../notifications/events.js';
 import type { StoredManifest } from '../services/manifest-reader.js';
 import type { Call } from './call.js';
 import { CallOccurrence, type Subject } from './call-occurrence.js';
@@ -64,19 +63,23 @@ export function notifyOfBlob(
 /**
  * A blob is being answered, or the client sent elsewhere for it; it is pulled once that is done.
  *
- * @param size of a blob that is not here nobody knows it.
+ * @param descriptor of a blob that is not here nobody knows it.
  */
-export function notifyOfBlobPull(call: Call, { size }: { readonly size?: number }): void {
+export function notifyOfBlobPull(call: Call, descriptor?: Descriptor): void {
   if (!isPull(call)) return;
+  const occurrence = new CallOccurrence(call, 'pull', blobSubject(call.digest, descriptor), undefined);
+  const { events } = call.services;
   const response: PulledResponse = call.ctx.res;
-  const occurrence = new CallOccurrence(
-    call,
-    'pull',
-    { digest: call.digest, size, mediaType: OCTET_STREAM },
-    undefined,
-  );
-  response[PULL] = { events: call.services.events, occurrence };
-  response.on('finish', tellPull);
+  // A download that broke off is no pull; nobody waits for the event of one that did not.
+  response.on('finish', () => {
+    if (!response.stream?.rstCode) void events.emit(occurrence.conclude());
+  });
+}
+
+/** A blob by the digest that it was asked for by, which need not be the one that it is kept under. */
+function blobSubject(digest: Digest, descriptor: Descriptor | undefined): Subject {
+  if (descriptor?.digest === digest && descriptor.mediaType === OCTET_STREAM) return descriptor;
+  return { digest, size: descriptor?.size, mediaType: OCTET_STREAM };
 }
 
 /** A blob or a manifest was deleted, or only a tag. */
@@ -87,20 +90,11 @@ export function notifyOfDelete(
   return 'tag' in subject ? notify(call, 'delete', {}, subject.tag) : notify(call, 'delete', subject);
 }
 
-function isPull({ ctx, services: { events } }: Call): boolean {
-  return events.isHeard && (ctx.method !== 'HEAD' || events.includeHead);
+function isPull({ method, services: { events } }: Call): boolean {
+  return events.isHeard && (method !== 'HEAD' || events.includeHead);
 }
-
-const PULL = Symbol('pull');
 
 interface PulledResponse extends ServerResponse {
-  [PULL]?: { readonly events: Events; readonly occurrence: CallOccurrence };
   /** Of HTTP/2, whose responses finish though they are cut off. */
   readonly stream?: { readonly rstCode?: number };
-}
-
-/** A download that broke off is no pull; nobody waits for the event of one that did not. One function for all of them. */
-function tellPull(this: PulledResponse): void {
-  const pull = this[PULL];
-  if (pull !== undefined && !this.stream?.rstCode) void pull.events.emit(pull.occurrence.conclude());
 }

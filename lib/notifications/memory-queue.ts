@@ -17,6 +17,8 @@ export class MemoryQueue implements PendingEvents {
   readonly isDurable = false;
   /** Nothing is made for an event that waits but the event itself: most of them live too short for it. */
   #ring: (Occurrence | undefined)[] = new Array(FIRST_CAPACITY);
+  /** Of each in the ring: the oldest is dropped without a look at what nobody has looked at for long. */
+  #sizes = new Float64Array(FIRST_CAPACITY);
   /** They count all that ever came; the ring holds what is between them. */
   #first = 0;
   #next = 0;
@@ -32,17 +34,24 @@ export class MemoryQueue implements PendingEvents {
 
   add(occurrence: Occurrence): undefined {
     if (this.length === this.#ring.length) this.#grow();
-    this.#ring[this.#next % this.#ring.length] = occurrence;
+    const index = this.#next % this.#ring.length;
+    const size = sizeOf(occurrence);
+    this.#ring[index] = occurrence;
+    this.#sizes[index] = size;
     this.#next += 1;
-    this.#bytes += sizeOf(occurrence);
+    this.#bytes += size;
   }
 
   #grow(): void {
-    const ring: (Occurrence | undefined)[] = new Array(2 * this.#ring.length);
+    const capacity = this.#ring.length;
+    const ring: (Occurrence | undefined)[] = new Array(2 * capacity);
+    const sizes = new Float64Array(2 * capacity);
     for (let position = this.#first; position < this.#next; position++) {
-      ring[position % ring.length] = this.#ring[position % this.#ring.length];
+      ring[position % ring.length] = this.#ring[position % capacity];
+      sizes[position % ring.length] = this.#sizes[position % capacity] ?? 0;
     }
     this.#ring = ring;
+    this.#sizes = sizes;
   }
 
   peek(count: number): readonly QueuedEvent[] {
@@ -75,8 +84,7 @@ export class MemoryQueue implements PendingEvents {
   #dropOldest(): void {
     if (this.length === 0) return;
     const index = this.#first % this.#ring.length;
-    const occurrence = this.#ring[index];
-    if (occurrence !== undefined) this.#bytes -= sizeOf(occurrence);
+    this.#bytes -= this.#sizes[index] ?? 0;
     this.#ring[index] = undefined;
     this.#first += 1;
   }
