@@ -1,5 +1,4 @@
 // What a layer handler may answer, checked before any of it is sent: nobody has compiled every plugin.
-import { validateHeaderName, validateHeaderValue } from 'node:http';
 import type { LayerAnswer } from '../contracts/layer.js';
 
 /**
@@ -7,6 +6,10 @@ import type { LayerAnswer } from '../contracts/layer.js';
  * is over that.
  */
 const URL_CHARACTERS = /^https?:\/\/[^\s/?#@]+(?:[/?][\x21\x22\x24-\x7e]*)?$/i;
+
+/** A name and a value of a header, as Node takes them (RFC 9110, section 5): its own checks say so only by throwing. */
+const HEADER_NAME = /^[\w!#$%&'*+.^`|~-]+$/;
+const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
 /** @throws TypeError that does not contain the answer, which may be signed. */
 export function assertAnswer(answer: LayerAnswer | null | undefined): void {
@@ -21,19 +24,10 @@ export function assertAnswer(answer: LayerAnswer | null | undefined): void {
   if (typeof answer !== 'object' || typeof answer.headers !== 'object' || answer.headers === null) {
     throw new TypeError('the layer handler answered neither a redirect nor headers');
   }
-  for (const [name, value] of Object.entries(answer.headers)) {
-    if (isHeader(name, value)) continue;
+  const headers: Readonly<Record<string, unknown>> = answer.headers;
+  for (const name of Object.keys(headers)) {
+    const value = headers[name];
+    if (HEADER_NAME.test(name) && typeof value === 'string' && HEADER_VALUE.test(value)) continue;
     throw new TypeError(`the layer handler answered a header that cannot be sent: ${JSON.stringify(name)}`);
-  }
-}
-
-function isHeader(name: string, value: unknown): boolean {
-  try {
-    validateHeaderName(name);
-    if (typeof value !== 'string') return false;
-    validateHeaderValue(name, value);
-    return true;
-  } catch {
-    return false;
   }
 }

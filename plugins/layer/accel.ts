@@ -70,6 +70,8 @@ const NO_FILE: Readonly<Record<AccelOptions['header'], string>> = {
 class Accel implements LayerHandler {
   readonly #options: AccelOptions;
   readonly #log: Logger;
+  /** Whether the storage has said where a file is: nginx need not know, but that there are files at all. */
+  #hasFiles = false;
   #hasTold = false;
 
   constructor(options: AccelOptions, log: Logger) {
@@ -82,25 +84,25 @@ class Accel implements LayerHandler {
     if (announcedBy !== false && !announces(request.headers[announcedBy], header)) return this.#tellOnce(announcedBy);
     // Front servers would put an answer of their own into what is said of the blob: HTML, to be kept for a year.
     if (parseRange(request.headers.range, layer.descriptor.size) === 'unsatisfiable') return undefined;
-    const headers = { [header]: this.#place(layer, layer.key), ...this.#kept() };
+    const headers: Record<string, string> = { [header]: this.#place(layer, layer.key) };
+    // nginx would keep it on an error of its own: there, its internal location adds it to what has gone well.
+    if (header === 'X-Sendfile') headers['Cache-Control'] = KEPT_FOR_A_YEAR;
     // A cache before the registry must not give to all what was meant for a front server.
-    return { headers: announcedBy === false ? headers : { ...headers, Vary: announcedBy } };
+    if (announcedBy !== false) headers.Vary = announcedBy;
+    return { headers };
   }
 
   async check(store: LayerStore): Promise<void> {
     this.#place(store, SOME_KEY);
   }
 
-  /** nginx would keep it on an error of its own: there, its internal location adds it to what has gone well. */
-  #kept(): { 'Cache-Control'?: string } {
-    return this.#options.header === 'X-Sendfile' ? { 'Cache-Control': KEPT_FOR_A_YEAR } : {};
-  }
-
   /** @throws Error where the storage has no files, as far as one can tell. */
   #place(store: LayerStore, key: string): string {
     const { header, location = DEFAULT_LOCATION, root } = this.#options;
+    if (header === 'X-Accel-Redirect' && this.#hasFiles) return location + key;
     const path = root === undefined ? store.path?.(key) : posix.join(root, key);
     if (path === undefined || !isAbsolute(path)) throw new Error(NO_FILE[header]);
+    this.#hasFiles = true;
     if (header === 'X-Accel-Redirect') return location + key;
     if (path.includes('%')) throw new Error('layer/accel: some front servers decode a path, and this one contains "%"');
     // Node sends the characters of a header as Latin-1, and the names of files are UTF-8.
@@ -118,7 +120,7 @@ class Accel implements LayerHandler {
 
 /** The case of a header's name does not count, nor does it where the name is a value. */
 function announces(value: string | readonly string[] | undefined, header: string): boolean {
-  return typeof value === 'string' && value.toLowerCase() === header.toLowerCase();
+  return value === header || (typeof value === 'string' && value.toLowerCase() === header.toLowerCase());
 }
 
 /**

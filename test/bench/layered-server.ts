@@ -1,5 +1,6 @@
 // A registry like the standalone example, with a layer handler: what it costs to send clients elsewhere is measured
-// on it. Everything comes from the environment: REGISTRY_ROOT, HOST, PORT, LAYER (accel, redirect or trivial).
+// on it. Everything comes from the environment: REGISTRY_ROOT, HOST, PORT, SOCKET, and LAYER,
+// which is accel, redirect or trivial.
 import { createServer } from 'node:http';
 import Koa from 'koa';
 import { definePlugin, type Plugin, registry } from 'koa-registry';
@@ -9,7 +10,7 @@ import { filesystem } from 'koa-registry/plugins/storage/filesystem';
 import { pino } from 'pino';
 import { z } from 'zod';
 
-const { REGISTRY_ROOT = '', HOST, PORT, LAYER = '' } = process.env;
+const { REGISTRY_ROOT = '', HOST, PORT, SOCKET, LAYER = '' } = process.env;
 
 const BASE_URL = 'http://127.0.0.1:9/layers/';
 
@@ -35,4 +36,6 @@ app.use(
     logger: pino({ level: 'error' }),
   }),
 );
-createServer({ requestTimeout: 0 }, app.callback()).listen(Number(PORT), HOST);
+const handler = app.callback();
+if (SOCKET) createServer({ requestTimeout: 0 }, handler).listen(SOCKET);
+createServer({ requestTimeout: 0 }, handler).listen(Number(PORT), HOST);

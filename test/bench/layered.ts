@@ -8,14 +8,20 @@ import type { Contender } from './server.js';
 
 const SERVER = fileURLToPath(new URL('layered-server.js', import.meta.url));
 
-function layered(name: string, LAYER: string): Contender {
+function layered(name: string, LAYER: string, isBehind = false): Contender {
   return {
     name,
-    prepare: async (_folder, root, port) => ({
-      command: [process.execPath, SERVER],
-      env: { REGISTRY_ROOT: root, HOST: '127.0.0.1', PORT: String(port), NODE_ENV: 'production', LAYER },
-    }),
+    prepare: async (folder, root, port) => {
+      const place = { REGISTRY_ROOT: root, HOST: '127.0.0.1', PORT: String(port) };
+      const socket = isBehind ? { SOCKET: socketIn(folder) } : {};
+      return { command: [process.execPath, SERVER], env: { ...place, ...socket, NODE_ENV: 'production', LAYER } };
+    },
   };
+}
+
+/** Where a front server on the same machine best finds a registry, as `plugins/README.md` says. */
+function socketIn(folder: string): string {
+  return join(folder, 'registry.sock');
 }
 
 export const withTrivialHandler = layered('by a trivial handler', 'trivial');
@@ -23,11 +29,11 @@ export const withRedirect = layered('by layer/redirect', 'redirect');
 
 export const behindNginx: Contender = {
   name: 'nginx and layer/accel',
-  upstream: layered('with layer/accel', 'accel'),
-  prepare: (folder, root, port, upstream) =>
+  upstream: layered('with layer/accel', 'accel', true),
+  prepare: (folder, root, port) =>
     nginx(
       join(folder, 'nginx-in-front'),
-      `upstream registry { server ${upstream?.host}; keepalive 16; }
+      `upstream registry { server unix:${socketIn(folder)}; keepalive 16; }
   server {
     listen 127.0.0.1:${port};
     location /v2/ {

@@ -19,8 +19,8 @@ export interface Contender {
   readonly name: string;
   /** What it stands in front of: a registry with the same data, which is started before it. */
   readonly upstream?: Contender;
-  /** Writes what it needs into `folder` and answers how to run it; `upstream` is where that listens. */
-  prepare(folder: string, root: string, port: number, upstream: URL | undefined): Promise<Launch>;
+  /** Writes what it needs into `folder`, which it shares with its upstream, and answers how to run it. */
+  prepare(folder: string, root: string, port: number): Promise<Launch>;
 }
 
 interface Launch {
@@ -89,7 +89,7 @@ export interface Site {
 export async function startServer(contender: Contender, site: Site): Promise<Server> {
   const upstream = contender.upstream && (await startServer(contender.upstream, site));
   try {
-    const server = await startAlone(contender, site, upstream?.origin);
+    const server = await startAlone(contender, site);
     const stop = () => server.stop().finally(() => upstream?.stop());
     return { ...server, upstream, stop };
   } catch (error) {
@@ -98,12 +98,12 @@ export async function startServer(contender: Contender, site: Site): Promise<Ser
   }
 }
 
-async function startAlone(contender: Contender, site: Site, upstream: URL | undefined): Promise<Server> {
+async function startAlone(contender: Contender, site: Site): Promise<Server> {
   const root = join(site.folder, 'data');
   const log = join(site.folder, 'log');
   await mkdir(root, { recursive: true });
   const port = await freePort();
-  const launch = await contender.prepare(site.folder, root, port, upstream);
+  const launch = await contender.prepare(site.folder, root, port);
   const child = spawnLogged(pinned(launch.command, site.placement), launch.env ?? {}, log);
   const origin = new URL(`http://127.0.0.1:${port}`);
   const end = () => child.kill('SIGKILL');

@@ -2,7 +2,9 @@
 // configuration that plugins/README.md shows, whose ports and paths alone are replaced.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import bcrypt from 'bcrypt';
@@ -46,7 +48,7 @@ interface Front {
   /** How to get it where it is missing. */
   readonly lacks: string | undefined;
   /** What of its block is not the same for all, and what to put there. */
-  readonly replaced: (upstreamPort: number) => readonly (readonly [text: string, by: string])[];
+  readonly replaced: (upstreamPort: number, socket?: string) => readonly (readonly [text: string, by: string])[];
   start(block: string): Promise<FrontServer>;
 }
 
@@ -55,7 +57,7 @@ const FRONTS: readonly Front[] = [
     name: 'nginx',
     header: 'X-Accel-Redirect',
     lacks: findProgram('nginx') === undefined ? 'needs nginx (apt-get install nginx-light)' : undefined,
-    replaced: (port) => [['127.0.0.1:5000', `127.0.0.1:${port}`]],
+    replaced: (port, socket) => [['127.0.0.1:5000', socket === undefined ? `127.0.0.1:${port}` : `unix:${socket}`]],
     start: (block) => startNginx((port) => replaceEach(block, [['listen 80;', `listen 127.0.0.1:${port};`]])),
   },
   {
@@ -130,11 +132,13 @@ interface SiteOptions extends OpenOptions {
   readonly served?: string;
   /** Where `X-Sendfile` says that the files are. Default: where they are. */
   readonly root?: string;
+  /** Whether the registry is reached over a Unix socket. */
+  readonly overSocket?: boolean;
 }
 
 async function withSite(
   front: Front,
-  { base = '', served, root, ...options }: SiteOptions,
+  { base = '', served, root, overSocket = false, ...options }: SiteOptions,
   use: (site: Site) => Promise<void>,
 ): Promise<void> {
   const folder = join(tempFolder(), 'blöbs');
@@ -143,9 +147,12 @@ async function withSite(
   const layer = accel({ header: front.header, root });
   const at = await openRegistry({ ...BARE, base }, { prefix: base, driver: files, layer, ...options });
   let server: FrontServer | undefined;
+  const listener = createServer(at.app.callback());
+  const socket = join(tempFolder(), 'registry.sock');
   try {
+    await once(listener.listen(socket), 'listening');
     const block = replaceEach(await blockOf(front.name), [
-      ...front.replaced(at.port),
+      ...front.replaced(at.port, overSocket ? socket : undefined),
       ['/srv/registry', served ?? folder],
       ['/v2/', `${base}/v2/`],
     ]);
@@ -156,6 +163,7 @@ async function withSite(
     await use({ front: server, at, files, folder, client: new RegistryClient(url + base), ask });
   } finally {
     await server?.stop();
+    listener.close().closeAllConnections();
     await at.close();
   }
 }
@@ -208,6 +216,19 @@ for (const front of FRONTS) {
         }
       }
     }));
+
+  if (front.name === 'nginx') {
+    test('the registry is reached over a Unix socket', () =>
+      withSite(front, { overSocket: true }, async ({ client, files, ask }) => {
+        const bytes = content(SIZE);
+        const digest = await client.pushBlob('team/app', bytes);
+        files.calls = [];
+        const { status, body } = await ask('GET', `/v2/team/app/blobs/${digest}`);
+        assert.equal(status, 200);
+        assert.ok(body.equals(bytes));
+        assert.equal(files.reads(digest), 0);
+      }));
+  }
 
   test('parts of a blob', () =>
     withSite(front, {}, async ({ client, files, ask }) => {

@@ -126,9 +126,12 @@ function nginxBlock(registry: string, folder: string, port: number): string {
   const [block = assert.fail('no block for nginx')] = blocksOf('nginx', section);
   return [
     ['listen 80;', `listen 127.0.0.1:${port};`],
-    ['http://127.0.0.1:5000', registry],
+    ['127.0.0.1:5000', new URL(registry).host],
     ['/srv/registry', folder],
-  ].reduce((text, [from = '', to = '']) => text.replace(from, to), block);
+  ].reduce((text, [from = '', to = '']) => {
+    assert.ok(text.includes(from), `${from} is not in the block`);
+    return text.replace(from, to);
+  }, block);
 }
 
 cover(
