@@ -28,6 +28,9 @@ interface CostedSample extends Sample {
   readonly serverSeconds: number;
 }
 
+/** Of our server and of theirs. */
+export type Samples = readonly [ours: CostedSample[], theirs: CostedSample[]];
+
 /** What a row found out. */
 export interface Comparison {
   readonly name: string;
@@ -48,24 +51,41 @@ export async function compare<V extends Server, S extends Stage>(
   rounds: number,
 ): Promise<Comparison> {
   const [ours, theirs] = servers;
-  const samples = new Map<V, CostedSample[]>([
-    [ours, []],
-    [theirs, []],
-  ]);
-  for (let round = 0; round <= rounds; round++) {
-    for (const server of round % 2 === 0 ? [ours, theirs] : [theirs, ours]) {
-      const sample = await measure(row, server, stage);
-      if (round > 0) samples.get(server)?.push(sample);
-    }
-  }
+  const samples: Samples = [[], []];
+  await collect(row, servers, stage, rounds, samples);
   const remarks = row.remark === undefined ? [] : [await row.remark(ours, stage), await row.remark(theirs, stage)];
-  const outcomes = {
-    ours: outcomeOf(ours, row, samples.get(ours) ?? []),
-    theirs: outcomeOf(theirs, row, samples.get(theirs) ?? []),
-  };
-  const ratio = outcomes.ours.median / outcomes.theirs.median;
+  return { ...conclude(row, [ours.name, theirs.name], samples), remarks };
+}
+
+/** Adds `rounds` samples of each server to `samples`, after a round that does not count. */
+export async function collect<V extends Server, S extends Stage>(
+  row: Row<V, S>,
+  servers: readonly [V, V],
+  stage: S,
+  rounds: number,
+  samples: Samples,
+): Promise<void> {
+  const before = samples[0].length;
+  for (let round = 0; round <= rounds; round++) {
+    // Whoever is first may find another machine than whoever is second.
+    const turns = (before + round) % 2 === 0 ? ([0, 1] as const) : ([1, 0] as const);
+    const taken: CostedSample[] = [];
+    for (const turn of turns) taken[turn] = await measure(row, servers[turn], stage);
+    if (round > 0) for (const turn of turns) samples[turn].push(taken[turn] as CostedSample);
+  }
+}
+
+/** What samples of a row mean. */
+export function conclude(
+  row: Pick<Row, 'name' | 'unit' | 'target'>,
+  names: readonly [ours: string, theirs: string],
+  samples: Samples,
+): Comparison {
   const { name, unit, target } = row;
-  return { name, unit, ...outcomes, ratio, target, met: ratio >= target, remarks };
+  const ours = outcomeOf(names[0], row, samples[0]);
+  const theirs = outcomeOf(names[1], row, samples[1]);
+  const ratio = ours.median / theirs.median;
+  return { name, unit, ours, theirs, ratio, target, met: ratio >= target, remarks: [] };
 }
 
 async function measure<V extends Server, S extends Stage>(row: Row<V, S>, server: V, stage: S): Promise<CostedSample> {
@@ -79,12 +99,12 @@ async function secondsOf({ pid, upstream }: Server): Promise<number> {
   return (await cpuSeconds(pid)) + (upstream === undefined ? 0 : await secondsOf(upstream));
 }
 
-function outcomeOf(server: Server, { unit }: Pick<Row, 'unit'>, samples: readonly CostedSample[]): Outcome {
+function outcomeOf(server: string, { unit }: Pick<Row, 'unit'>, samples: readonly CostedSample[]): Outcome {
   const rates = samples.map(({ operations, bytes, seconds }) => (unit === 'MB/s' ? bytes / 1e6 : operations) / seconds);
   const latencies = createHistogram();
   for (const sample of samples) latencies.add(sample.latencies);
   return {
-    server: server.name,
+    server,
     rates,
     median: median(rates),
     latencyMs: { p50: latencies.percentile(50) / 1e6, p99: latencies.percentile(99) / 1e6 },

@@ -8,13 +8,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { findProgram, type Program } from '../support/requires.js';
-import { type Comparison, compare } from './compare.js';
+import { type Comparison, collect, compare, conclude, type Samples } from './compare.js';
 import { LARGE_BYTES, prepareImage } from './dataset.js';
 import { MEMORY_ROW, measureMemory } from './memory.js';
 import { pinGenerator } from './pinning.js';
 import { RandomBlobs } from './push.js';
 import { formatReport, type Report, type StoreRequests } from './report.js';
-import { type Contest, contests, rows } from './rows.js';
+import { type Contest, contests, type Row, rows } from './rows.js';
 import { dockerRegistry, koaRegistry, type Server, type Site, startServer } from './server.js';
 import { countRequests } from './store-requests.js';
 import { compareOnStore, storeContests } from './store-rows.js';
@@ -86,20 +86,44 @@ async function compareAll(
   const image = await prepareImage(siteOf('theirs'), siteOf('ours'), largeBlobs);
   const stage = { image, largeBlobs, milliseconds: plan.milliseconds, signal: siteOf('ours').signal };
   const comparisons: Comparison[] = [];
-  for (const { ours, theirs, rows } of wanted) {
-    const servers: Server[] = [];
-    try {
-      servers.push(await startServer(ours, siteOf('ours')));
-      servers.push(await startServer(theirs, siteOf(theirs === dockerRegistry ? 'theirs' : 'ours')));
-      for (const row of rows) {
-        progress(`measuring ${row.name}`);
-        comparisons.push(await compare(row, servers as [Server, Server], stage, plan.rounds));
-      }
-    } finally {
-      for (const server of servers.reverse()) await server.stop();
+  for (const contest of wanted) {
+    const { rows } = contest;
+    const samples = new Map<Row, Samples>();
+    // Those that are alike are started anew for each round.
+    for (let start = 0; start < (contest.alike ? plan.rounds : 1); start++) {
+      await withServers(contest, siteOf, async (servers) => {
+        for (const row of rows) {
+          progress(`measuring ${row.name}`);
+          if (!contest.alike) comparisons.push(await compare(row, servers, stage, plan.rounds));
+          else await collect(row, servers, stage, 1, samplesOf(samples, row));
+        }
+      });
     }
+    const names = [contest.ours.name, contest.theirs.name] as const;
+    for (const [row, taken] of samples) comparisons.push(conclude(row, names, taken));
   }
   return comparisons;
+}
+
+function samplesOf(samples: Map<Row, Samples>, row: Row): Samples {
+  const known: Samples = samples.get(row) ?? [[], []];
+  samples.set(row, known);
+  return known;
+}
+
+async function withServers(
+  { ours, theirs }: Contest,
+  siteOf: (name: string) => Site,
+  use: (servers: readonly [Server, Server]) => Promise<void>,
+): Promise<void> {
+  const servers: Server[] = [];
+  try {
+    servers.push(await startServer(ours, siteOf('ours')));
+    servers.push(await startServer(theirs, siteOf(theirs === dockerRegistry ? 'theirs' : 'ours')));
+    await use(servers as [Server, Server]);
+  } finally {
+    for (const server of servers.reverse()) await server.stop();
+  }
 }
 
 /** Whether a program that not everybody has is here; says so where it is not. */

@@ -454,7 +454,7 @@ test('notifications.drainTimeout is how long closing waits for the delivery', as
       options: NONE,
       create: () => ({
         write: async (_events: readonly RegistryEvent[], { signal }: { signal: AbortSignal }) => {
-          await sleep(30, undefined, { signal });
+          await sleep(500, undefined, { signal });
           written += 1;
         },
       }),
