@@ -200,6 +200,23 @@ test('a silent store is unavailable when the time is up', async () => {
   );
 });
 
+test('a write that meets the removal of what stands beside it is tried again', async () => {
+  await withProxied(
+    server,
+    async (driver, proxy) => {
+      const body =
+        '<Error><Code>ExistingObjectIsDirectory</Code><Message>Existing Object is a directory.</Message></Error>';
+      proxy.decide = (asked) => (asked === 'PutObject' ? { status: 409, body } : 'pass');
+      await fails('unavailable', driver.put('tags/new/link', Buffer.from('link')));
+      assert.deepEqual(proxy.operations, ['PutObject', 'PutObject']);
+      strike(proxy, 'PutObject', { status: 409, body });
+      await driver.put('tags/new/link', Buffer.from('link'));
+      assert.equal((await driver.get('tags/new/link')).toString(), 'link');
+    },
+    { maxRetries: 1 },
+  );
+});
+
 const PUT_DONE = { status: 200, body: '' };
 
 test('a store that ignores or refuses conditions is not started with', async () => {

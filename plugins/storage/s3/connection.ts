@@ -2,6 +2,7 @@
 import { Agent } from 'node:http';
 import { Agent as SecureAgent } from 'node:https';
 import type { S3, S3ClientConfig } from '@aws-sdk/client-s3';
+import { codeOf } from './errors.js';
 
 /** How to reach the store; the plugin's options say what each means. */
 export interface ConnectionOptions {
@@ -30,6 +31,12 @@ const IDLE_TIMEOUT = 300_000;
 
 /** Sockets that wait for the next request; there may be as many in use as there are pushes and pulls. */
 const FREE_SOCKETS = 128;
+
+/**
+ * What versitygw, which keeps objects as files, answers to a write while another request removes the folder that it was
+ * to stand in, empty by then. The next try makes the folder again.
+ */
+const BESIDE_REMOVAL = 'ExistingObjectIsDirectory';
 
 export interface Connection {
   readonly s3: S3;
@@ -63,6 +70,13 @@ export function connect(Client: new (config: S3ClientConfig) => S3, options: Con
       socketTimeout: IDLE_TIMEOUT,
     },
   });
+  s3.middlewareStack.add(
+    (next) => (request) =>
+      next(request).catch((error: unknown) => {
+        throw codeOf(error) === BESIDE_REMOVAL ? Object.assign(error as Error, { $retryable: {} }) : error;
+      }),
+    { step: 'deserialize', priority: 'high', name: 'besideRemoval' },
+  );
   return { s3, close: () => agents.forEach(release) };
 }
 
