@@ -323,6 +323,51 @@ test('what an answer sends is right though buffers are used again, for quick and
   }
 });
 
+test('buffers go from one answer to the next, and never into two at once', async () => {
+  const blobs = Array.from({ length: 6 }, (_, index) => randomBytes(700_000 * (index + 1) + index));
+  await withStore(async (driver) => {
+    for (const [index, blob] of blobs.entries()) await driver.put(`blob-${index}`, blob);
+    const held: { readonly index: number; readonly chunks: Buffer[] }[] = [];
+    const server = createServer(async ({ url = '' }, answer) => {
+      const index = Number(url.slice(1, 2));
+      const stream = await driver.open(`blob-${index}`);
+      pipeline(stream, answer).catch(() => undefined);
+      if (!url.endsWith('held')) return;
+      const chunks: Buffer[] = [];
+      stream.on('data', (chunk: Buffer) => chunks.push(chunk));
+      stream.once('end', () => held.push({ index, chunks }));
+    });
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const { port } = server.address() as AddressInfo;
+    const ask = async (index: number, path: string, receive: (answer: IncomingMessage) => Promise<unknown>) => {
+      const asked = get({ port, host: '127.0.0.1', agent: false, path: `/${index}${path}` });
+      const [answer] = (await once(asked, 'response')) as [IncomingMessage];
+      return receive(answer);
+    };
+    const leave = async (answer: IncomingMessage) => {
+      await once(answer, 'readable');
+      answer.destroy();
+    };
+    try {
+      for (let round = 0; round < 5; round++) {
+        await Promise.all(
+          blobs.flatMap((blob, index) => [
+            ask(index, '', quickly).then((bytes) => assert.ok(blob.equals(bytes as Buffer))),
+            ask(index, '', haltingly).then((bytes) => assert.ok(blob.equals(bytes as Buffer))),
+            ask(index, 'held', quickly).then((bytes) => assert.ok(blob.equals(bytes as Buffer))),
+            ask(index, '', leave),
+          ]),
+        );
+      }
+      assert.equal(held.length, 30);
+      for (const { index, chunks } of held) assert.ok(Buffer.concat(chunks).equals(blobs[index] as Buffer));
+    } finally {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    }
+  });
+});
+
 test('an answer that somebody wraps, to compress it for one, gets chunks that it may hold', async () => {
   const held: Buffer[] = [];
   const wrap = (stream: Readable, answer: ServerResponse) => {

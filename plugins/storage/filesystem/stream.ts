@@ -7,6 +7,15 @@ import { Readable } from 'node:stream';
 /** One read: measured, smaller costs throughput and larger only memory, of which a stream holds two. */
 const CHUNK_BYTES = 256 * 1024;
 
+/** Buffers that are kept for whichever stream is next: to be given memory costs more than to fill it. */
+const MAX_SPARE = 32;
+
+const spare: Buffer[] = [];
+
+function keep(sent: readonly Buffer[]): void {
+  spare.push(...sent.slice(0, MAX_SPARE - spare.length));
+}
+
 /** Streams the bytes from one position to another of an open file, and closes it. */
 export class FileStream extends Readable {
   readonly #fd: number;
@@ -19,7 +28,6 @@ export class FileStream extends Readable {
   #answer: ServerResponse | undefined;
   /** What was handed on and not yet sent, in order; the last one may still be queued here. */
   #handed: Buffer[] = [];
-  readonly #spare: Buffer[] = [];
 
   /** @param end the position after the last byte; the file has to be as long. */
   constructor(fd: number, start: number, end: number) {
@@ -40,20 +48,21 @@ export class FileStream extends Readable {
       const reclaim = () => this.#reclaim();
       destination.on('drain', reclaim);
       this.once('close', () => destination.off('drain', reclaim));
+      destination.once('finish', () => this.#finish());
     }
     return super.pipe(destination, options);
   }
 
   override _read(): void {
     const length = Math.min(CHUNK_BYTES, this.#end - this.#position);
+    this.#reclaim();
     if (length <= 0) {
       this.push(null);
       return;
     }
-    this.#reclaim();
-    const buffer = this.#spare.pop() ?? Buffer.allocUnsafeSlow(length);
+    const buffer = spare.pop() ?? Buffer.allocUnsafeSlow(CHUNK_BYTES);
     this.#reading = true;
-    read(this.#fd, buffer, 0, Math.min(length, buffer.length), this.#position, (error, count) => {
+    read(this.#fd, buffer, 0, length, this.#position, (error, count) => {
       this.#reading = false;
       if (this.#idle !== undefined) this.#idle();
       else if (error) this.destroy(error);
@@ -85,8 +94,12 @@ export class FileStream extends Readable {
       this.#handed = [];
     } else if (this.#answer.writableLength === 0) {
       const queued = this.readableLength > 0 ? 1 : 0;
-      const sent = this.#handed.splice(0, this.#handed.length - queued);
-      this.#spare.push(...sent.filter(({ length }) => length === CHUNK_BYTES));
+      keep(this.#handed.splice(0, this.#handed.length - queued));
     }
+  }
+
+  /** Takes back the rest once the answer is finished: all of it has been sent then. */
+  #finish(): void {
+    if (this.#answer !== undefined && this.readableEnded) keep(this.#handed.splice(0));
   }
 }
