@@ -12,7 +12,7 @@ export function answerEmpty(ctx: Context, status: 201 | 202 | 204 | 307): void {
 export function answerJson(ctx: Context, value: unknown, type = 'application/json'): void {
   ctx.status = 200;
   ctx.set('Content-Type', type);
-  ctx.body = Buffer.from(JSON.stringify(value));
+  ctx.body = JSON.stringify(value);
 }
 
 /** Whether `If-None-Match` names the content: quoted, weak, bare, in a list, or `*` (RFC 9110, section 13.1.2). */
