@@ -54,22 +54,33 @@ export interface Load {
   readonly milliseconds: number;
 }
 
-/** Puts `load` on the server at `origin`; every answer has to be of the right status and length. */
-export async function measureLoad(origin: URL, load: Load, signal: AbortSignal): Promise<Sample> {
+/** Does one operation on a connection, by the client's number; answers how many bytes it moved. */
+export type Step = (connection: Connection, client: number) => Promise<number>;
+
+interface Loop {
+  readonly connections: number;
+  readonly milliseconds: number;
+  readonly signal: AbortSignal;
+}
+
+/** Has each connection take one step after another until the time is over; `begin`, given the first, is off the clock. */
+export async function closedLoop(
+  origin: URL,
+  { connections: count, milliseconds, signal }: Loop,
+  begin: (first: Connection) => Step | Promise<Step>,
+): Promise<Sample> {
   const connections: Connection[] = [];
   try {
-    while (connections.length < load.connections) connections.push(await Connection.open(origin, signal));
-    let { length } = load;
+    while (connections.length < count) connections.push(await Connection.open(origin, signal));
+    const step = await begin(connections[0] as Connection);
     return await timed(async (operation) => {
-      const deadline = performance.now() + load.milliseconds;
-      const drive = async (connection: Connection) => {
-        for (let asked = performance.now(); asked < deadline; ) {
-          const answer = await connection.exchange(load.request);
-          length ??= answer.length;
-          expectAnswer(answer, load.status ?? 200, length);
-          const answered = performance.now();
-          operation(answered - asked, answer.length);
-          asked = answered;
+      const deadline = performance.now() + milliseconds;
+      const drive = async (connection: Connection, client: number) => {
+        for (let begun = performance.now(); begun < deadline; ) {
+          const bytes = await step(connection, client);
+          const ended = performance.now();
+          operation(ended - begun, bytes);
+          begun = ended;
         }
       };
       await Promise.all(connections.map(drive));
@@ -77,4 +88,16 @@ export async function measureLoad(origin: URL, load: Load, signal: AbortSignal):
   } finally {
     for (const connection of connections) connection.close();
   }
+}
+
+/** Puts `load` on the server at `origin`; every answer has to be of the right status and length. */
+export function measureLoad(origin: URL, load: Load, signal: AbortSignal): Promise<Sample> {
+  const { connections, milliseconds, request, status = 200 } = load;
+  let { length } = load;
+  return closedLoop(origin, { connections, milliseconds, signal }, () => async (connection) => {
+    const answer = await connection.exchange(request);
+    length ??= answer.length;
+    expectAnswer(answer, status, length);
+    return answer.length;
+  });
 }

@@ -2,8 +2,8 @@
 import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { promisify } from 'node:util';
-import { Connection, type Request, request } from './connection.js';
-import { expectAnswer, type Sample, timed } from './load.js';
+import { type Connection, type Request, request } from './connection.js';
+import { closedLoop, expectAnswer, type Sample } from './load.js';
 import { type Blob, blobOf, RandomBlobs, removePushed } from './push.js';
 import type { Stage } from './rows.js';
 import type { Server } from './server.js';
@@ -38,24 +38,15 @@ async function measurePushes(
   const place: Place = { repository: `bench/push-${randomUUID()}`, pushed: [] };
   // What the other server has left to the kernel to write must not be written at this one's expense.
   await run('sync', ['--file-system', root], { signal });
-  const connections: Connection[] = [];
   try {
-    while (connections.length < CONNECTIONS) connections.push(await Connection.open(origin, signal));
-    const next = await begin(place, connections[0] as Connection);
-    return await timed(async (operation) => {
-      const deadline = performance.now() + milliseconds;
-      const drive = async (connection: Connection, client: number) => {
-        for (let asked = performance.now(); asked < deadline; ) {
-          expectAnswer(await connection.exchange(next(client)), 201);
-          const answered = performance.now();
-          operation(answered - asked, SIZE);
-          asked = answered;
-        }
+    return await closedLoop(origin, { connections: CONNECTIONS, milliseconds, signal }, async (first) => {
+      const next = await begin(place, first);
+      return async (connection, client) => {
+        expectAnswer(await connection.exchange(next(client)), 201);
+        return SIZE;
       };
-      await Promise.all(connections.map(drive));
     });
   } finally {
-    for (const connection of connections) connection.close();
     await removePushed(root, place.repository, place.pushed);
   }
 }
